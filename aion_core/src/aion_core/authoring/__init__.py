@@ -1,0 +1,1 @@
+"""The authoring API: what people write workflows and activities with."""

@@ -1,0 +1,132 @@
+"""Signatures of user functions: how arguments and results become payloads and come back.
+
+Arguments are stored as one JSON object by parameter name, so that a parameter with a default can
+be added to a function while runs are open.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from aion_core.errors import PayloadError
+from aion_core.payloads import Payload, PayloadConverter
+
+__all__ = ["CallSignature", "check_definition"]
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class CallSignature:
+    """Parameters and result of one function.
+
+    Raises:
+        TypeError: a parameter or the result has no annotation, or a parameter has no name of its
+            own (``*args``, ``**kwargs``, positional-only).
+    """
+
+    def __init__(self, fn: Callable[..., object]) -> None:
+        self._fn = fn
+        self._signature = inspect.signature(fn)
+        self._names = tuple(self._signature.parameters)
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind not in _NAMED:
+                raise TypeError(
+                    f"parameter {parameter} of {fn.__qualname__} has no name to be stored under; "
+                    "write it as an ordinary parameter"
+                )
+            if parameter.annotation is inspect.Parameter.empty:
+                raise TypeError(
+                    f"parameter {name!r} of {fn.__qualname__} needs a type annotation, "
+                    "which says how it is stored"
+                )
+        if self._signature.return_annotation is inspect.Signature.empty:
+            raise TypeError(
+                f"{fn.__qualname__} needs an annotation of its result, which says how it is "
+                "stored; write '-> None' if there is none"
+            )
+
+    @cached_property
+    def _hints(self) -> Mapping[str, Any]:
+        # Resolved late: an annotation may name a class that is defined further down.
+        return typing.get_type_hints(self._fn, include_extras=True)
+
+    @cached_property
+    def _annotations(self) -> Mapping[str, Any]:
+        return {name: self._hints[name] for name in self._names}
+
+    def check_types(self, converter: PayloadConverter) -> None:
+        """Find out early whether all types can be stored.
+
+        Raises:
+            TypeError: one cannot; the message names the parameter.
+        """
+        for name, annotation in self._hints.items():
+            try:
+                converter.check_type(annotation)
+            except TypeError as error:
+                place = "the result" if name == "return" else f"parameter {name!r}"
+                raise TypeError(f"{place} of {self._fn.__qualname__}: {error}") from error
+
+    def encode_arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object], converter: PayloadConverter
+    ) -> Payload:
+        """Store the arguments of a call.
+
+        Raises:
+            TypeError: they are not arguments of the function.
+            PayloadError: a value does not fit its annotation.
+        """
+        if not kwargs and len(args) == len(self._names):
+            values: Mapping[str, object] = dict(zip(self._names, args, strict=True))
+        else:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = bound.arguments
+        return converter.encode_fields(values, self._annotations)
+
+    def decode_arguments(self, payload: Payload, converter: PayloadConverter) -> dict[str, Any]:
+        """Give stored arguments back, as keywords.
+
+        Raises:
+            PayloadError: they do not fit the function as it is now.
+        """
+        values = converter.decode_fields(payload, self._annotations)
+        for name in self._names:
+            default = self._signature.parameters[name].default
+            if name not in values and default is inspect.Parameter.empty:
+                raise PayloadError(f"$.{name}: field {name!r} is missing")
+        return values
+
+    def encode_result(self, value: object, converter: PayloadConverter) -> Payload:
+        """Store what the function returned. Raises `PayloadError`."""
+        return converter.encode(value, self._hints["return"])
+
+    def decode_result(self, payload: Payload, converter: PayloadConverter) -> Any:
+        """Give a stored result back. Raises `PayloadError`."""
+        return converter.decode(payload, self._hints["return"])
+
+
+def check_definition(fn: object, role: str) -> None:
+    """Refuse what cannot be found again by its name.
+
+    Raises:
+        TypeError: a lambda, method, class or generator; says what to write.
+    """
+    advice = f"; write the {role} as a function at the top of a module"
+    if isinstance(fn, staticmethod | classmethod) or inspect.ismethod(fn):
+        raise TypeError(f"a method cannot be {role}{advice}")
+    if inspect.isclass(fn):
+        raise TypeError(f"the class {fn.__qualname__} cannot be {role}{advice}")
+    if not inspect.isfunction(fn):
+        raise TypeError(f"{fn!r} cannot be {role}{advice}")
+    owner = fn.__qualname__.rpartition(".")[0]
+    if fn.__name__ == "<lambda>":
+        raise TypeError(f"a lambda cannot be {role}{advice}")
+    if owner and not owner.endswith("<locals>"):
+        raise TypeError(f"the method {fn.__qualname__} cannot be {role}{advice}")
+    if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
+        raise TypeError(f"the generator {fn.__qualname__} cannot be {role}{advice}")

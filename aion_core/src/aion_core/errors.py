@@ -1,0 +1,271 @@
+"""The tree of errors. The class says who must act; facts are attributes; the text is one sentence.
+
+Groups: errors of a workflow's author, of a caller, of an operator. No error is raised from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aion_core.failures import Failure
+
+__all__ = [
+    "ActivityError",
+    "AionError",
+    "ApplicationError",
+    "Cancelled",
+    "ConfigError",
+    "CorruptHistoryError",
+    "EngineStoppedError",
+    "FencedError",
+    "HistoryShapeError",
+    "InvalidIdError",
+    "NonDeterminismError",
+    "NotInWorkflowError",
+    "PayloadError",
+    "PluginError",
+    "SchemaVersionError",
+    "SequenceConflictError",
+    "StoreError",
+    "StoreUnavailableError",
+    "TooSlowError",
+    "UnknownWorkflowTypeError",
+    "WorkflowAlreadyStartedError",
+    "WorkflowClosedError",
+    "WorkflowFailedError",
+    "WorkflowNotFoundError",
+    "WorkflowStuckError",
+    "WorkflowUsageError",
+]
+
+
+class AionError(Exception):
+    """Base of every error that Aion raises."""
+
+
+class Cancelled(BaseException):
+    """Raised at a checkpoint inside a cancelled scope of a workflow.
+
+    A ``BaseException``, like trio's, so that ``except Exception`` lets it pass.
+    """
+
+
+
+
+class InvalidIdError(AionError, ValueError):
+    """A text that cannot be an id; the message names it and the rule."""
+
+
+class PayloadError(AionError):
+    """A value that cannot be stored, or stored data that does not fit its annotation."""
+
+
+class NotInWorkflowError(AionError, RuntimeError):
+    """A workflow, or a primitive of workflows, was used where no workflow runs."""
+
+
+class WorkflowUsageError(AionError, RuntimeError):
+    """Workflow code did something that cannot be made durable."""
+
+
+class TooSlowError(AionError):
+    """Raised by ``fail_after`` when its time is over."""
+
+
+class HistoryShapeError(AionError):
+    """A history that no engine could have written: no start, a gap, an event out of place."""
+
+
+class NonDeterminismError(AionError):
+    """The code asked for something else than history holds.
+
+    Attributes:
+        workflow_id: the workflow whose replay diverged.
+        seq: where in the history.
+        expected: what history holds there.
+        found: what the code asked for.
+    """
+
+    def __init__(self, workflow_id: str, seq: int, expected: str, found: str) -> None:
+        super().__init__(
+            f"workflow {workflow_id!r} no longer fits its history: at event {seq} history holds "
+            f"{expected}, but the code asked for {found}; restore the former code, or start new "
+            "runs under a new name"
+        )
+        self.workflow_id = workflow_id
+        self.seq = seq
+        self.expected = expected
+        self.found = found
+
+
+class ApplicationError(AionError):
+    """An error that user code raises on purpose.
+
+    Args:
+        message: what went wrong.
+        type: a stable name for programs to compare; the class name when not given.
+        non_retryable: raised in an activity, it ends its attempts at once.
+    """
+
+    def __init__(
+        self, message: str, *, type: str | None = None, non_retryable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.type = type
+        self.non_retryable = non_retryable
+
+
+class ActivityError(AionError):
+    """What a workflow sees of an activity that failed for good.
+
+    Attributes:
+        activity_id: which call.
+        activity_type: the name of the activity.
+        kind: ``terminal``, ``timeout``, ``crashed`` or ``cancelled``.
+        type: type name of the exception that the last attempt raised.
+        message: its message.
+        failure: all of it, with the chain of causes.
+    """
+
+    def __init__(self, activity_id: str, activity_type: str, attempt: int, failure: Failure) -> None:
+        super().__init__(
+            f"activity {activity_type!r} ({activity_id}) failed at attempt {attempt}: "
+            f"{failure.type}: {failure.message}"
+        )
+        self.activity_id = activity_id
+        self.activity_type = activity_type
+        self.attempt = attempt
+        self.kind = failure.kind
+        self.type = failure.type
+        self.message = failure.message
+        self.failure = failure
+
+
+
+
+class WorkflowNotFoundError(AionError, LookupError):
+    """No workflow has this id."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"no workflow has the id {workflow_id!r}; check it against list_runs()")
+        self.workflow_id = workflow_id
+
+
+class WorkflowAlreadyStartedError(AionError):
+    """The id belongs to a workflow of another type, or with another input."""
+
+    def __init__(self, workflow_id: str, difference: str) -> None:
+        super().__init__(
+            f"workflow {workflow_id!r} was already started {difference}; choose another id"
+        )
+        self.workflow_id = workflow_id
+
+
+class WorkflowClosedError(AionError):
+    """The workflow has ended and takes nothing more."""
+
+    def __init__(self, workflow_id: str, status: str) -> None:
+        super().__init__(f"workflow {workflow_id!r} is closed ({status}); nothing was delivered")
+        self.workflow_id = workflow_id
+        self.status = status
+
+
+class WorkflowFailedError(AionError):
+    """Raised by ``result()`` of a workflow that failed.
+
+    Attributes:
+        workflow_id: which workflow.
+        failure: why, with the chain of causes.
+    """
+
+    def __init__(self, workflow_id: str, failure: Failure) -> None:
+        super().__init__(f"workflow {workflow_id!r} failed: {failure.type}: {failure.message}")
+        self.workflow_id = workflow_id
+        self.failure = failure
+
+
+class WorkflowStuckError(AionError):
+    """The run is open, but this engine cannot move it; the reason says why and what to do.
+
+    Nothing is lost: the run goes on as soon as an engine with fitting code opens the store.
+    """
+
+    def __init__(self, workflow_id: str, reason: str) -> None:
+        super().__init__(f"workflow {workflow_id!r} cannot go on in this engine: {reason}")
+        self.workflow_id = workflow_id
+        self.reason = reason
+
+
+class UnknownWorkflowTypeError(AionError):
+    """No definition of this workflow type was given to the engine."""
+
+    def __init__(self, workflow_type: str, known: tuple[str, ...]) -> None:
+        names = ", ".join(known) or "none"
+        super().__init__(
+            f"this engine has no workflow {workflow_type!r} (it has: {names}); "
+            "add its definition to open_engine(workflows=[...])"
+        )
+        self.workflow_type = workflow_type
+
+
+class EngineStoppedError(AionError):
+    """The engine is stopping or has stopped; the call had no effect that history does not show."""
+
+
+
+
+class StoreError(AionError):
+    """Base of what a store reports. Raised bare: the append was refused and left nothing."""
+
+
+class SequenceConflictError(StoreError):
+    """Somebody else wrote to this workflow: its last event is not the expected one."""
+
+    def __init__(self, workflow_id: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"workflow {workflow_id!r} ends at event {found}, not at {expected}; "
+            "read its history again before writing"
+        )
+        self.workflow_id = workflow_id
+        self.expected = expected
+        self.found = found
+
+
+class FencedError(StoreError):
+    """Another writer took this store over; this one may never write again."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be opened or written now; the message says why and what to do."""
+
+
+class CorruptHistoryError(StoreError):
+    """Stored data that cannot be read back.
+
+    Attributes:
+        workflow_id: whose history.
+        seq: which event.
+        path: where in the event, ``$.options.retry``.
+    """
+
+    def __init__(self, workflow_id: str, seq: int, path: str, reason: str) -> None:
+        super().__init__(
+            f"event {seq} of workflow {workflow_id!r} cannot be read at {path}: {reason}; "
+            "restore the store from a back-up"
+        )
+        self.workflow_id = workflow_id
+        self.seq = seq
+        self.path = path
+
+
+class SchemaVersionError(StoreError):
+    """The file was written by a newer version of the store."""
+
+
+class ConfigError(AionError):
+    """The configuration names something that is not there; the message says what to do."""
+
+
+class PluginError(AionError):
+    """A plugin cannot be loaded; the message names its distribution and entry point."""

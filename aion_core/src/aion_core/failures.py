@@ -1,0 +1,92 @@
+"""Failures as data: what an exception leaves in history.
+
+Type name, message, notes, chain of causes and the members of a group are facts that replay sees;
+the stack is kept for people only.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Literal
+
+import attrs
+
+from aion_core.errors import ApplicationError
+
+__all__ = ["Failure", "FailureKind", "failure_from", "timeout_failure"]
+
+FailureKind = Literal["retryable", "terminal", "timeout", "cancelled", "crashed"]
+"""How an activity attempt ended without a result."""
+
+MAX_STACK = 8_000
+MAX_CAUSES = 20
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """An exception, as far as history keeps it.
+
+    Attributes:
+        type: the exception's class name, or the ``type`` of an `ApplicationError`.
+        message: ``str()`` of the exception.
+        kind: for an activity's failure, how the attempt ended.
+        notes: what ``add_note`` attached.
+        cause: the exception it was raised from, or while handling which it was raised.
+        members: the exceptions of an exception group.
+        stack: the formatted traceback, for display.
+    """
+
+    type: str
+    message: str
+    kind: FailureKind | None = None
+    notes: tuple[str, ...] = ()
+    cause: Failure | None = None
+    members: tuple[Failure, ...] = ()
+    stack: str = ""
+
+
+def failure_from(error: BaseException, kind: FailureKind | None = None) -> Failure:
+    """Describe an exception.
+
+    Texts are made storable on the way: a lone surrogate in a message, as file names have them,
+    must not cost the outcome.
+    """
+    return _describe(error, kind, MAX_CAUSES)
+
+
+def timeout_failure(seconds: float) -> Failure:
+    """What an attempt leaves that did not end in its time."""
+    return Failure(
+        type="TimeoutError", message=f"not finished within {seconds:g} s", kind="timeout"
+    )
+
+
+def _describe(error: BaseException, kind: FailureKind | None, depth: int) -> Failure:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return Failure(
+        type=_storable(_type_name(error)),
+        message=_storable(_message(error)),
+        kind=kind,
+        notes=tuple(_storable(note) for note in getattr(error, "__notes__", ())),
+        cause=_describe(cause, None, depth - 1) if cause and depth else None,
+        members=tuple(_describe(member, None, depth - 1) for member in members if depth),
+        stack=_storable("".join(traceback.format_tb(error.__traceback__)))[-MAX_STACK:],
+    )
+
+
+def _type_name(error: BaseException) -> str:
+    if isinstance(error, ApplicationError) and error.type:
+        return error.type
+    return type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # a user's __str__ may do anything
+        return f"(its __str__ raised {type(broken).__name__})"
+
+
+def _storable(text: str) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,88 @@
+"""Identifiers: which texts are ids, and how structural positions are written.
+
+Only spelling and validation belong here. Nothing in this module draws a random number or reads a
+clock: fresh ids are made by the shell and handed in.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NewType
+
+from aion_core.errors import InvalidIdError
+
+__all__ = [
+    "ROOT_PATH",
+    "ActivityId",
+    "PositionKind",
+    "RunId",
+    "TaskPath",
+    "TimerId",
+    "WorkflowId",
+    "child_path",
+    "keyed_position",
+    "position",
+    "validated_workflow_id",
+]
+
+WorkflowId = NewType("WorkflowId", str)
+"""Text chosen by the user (their idempotency key), or a UUIDv7 made by the engine."""
+
+RunId = NewType("RunId", str)
+"""UUID text of one execution of a workflow."""
+
+ActivityId = NewType("ActivityId", str)
+"""Structural position of an activity call, unique in its run: ``activity:1/0``."""
+
+TimerId = NewType("TimerId", str)
+"""Structural position of an anonymous timer: ``timer:0``."""
+
+TaskPath = NewType("TaskPath", str)
+"""Where a workflow task stands in the tree of tasks: the root is empty, its second child ``1``."""
+
+PositionKind = Literal["activity", "timer"]
+"""What is counted. Each kind has its own counter in each task."""
+
+ROOT_PATH = TaskPath("")
+
+MAX_WORKFLOW_ID_LENGTH = 255
+
+
+def validated_workflow_id(text: str) -> WorkflowId:
+    """Check a workflow id given by a user.
+
+    Raises:
+        InvalidIdError: the text is not 1 to 255 printable characters without surrounding space.
+    """
+    if not isinstance(text, str):
+        raise InvalidIdError(f"a workflow id is text, not {type(text).__name__}: {text!r}")
+    if not 1 <= len(text) <= MAX_WORKFLOW_ID_LENGTH:
+        raise InvalidIdError(
+            f"workflow id {text[:40]!r} has {len(text)} characters; "
+            f"it must have 1 to {MAX_WORKFLOW_ID_LENGTH}"
+        )
+    if text != text.strip():
+        raise InvalidIdError(f"workflow id {text!r} begins or ends with white space; strip it")
+    if not text.isprintable():
+        raise InvalidIdError(f"workflow id {text!r} holds characters that cannot be printed")
+    return WorkflowId(text)
+
+
+def child_path(parent: TaskPath, ordinal: int) -> TaskPath:
+    """Path of the task that ``parent`` starts with its ``ordinal``-th ``start_soon``."""
+    return TaskPath(f"{parent}/{ordinal}" if parent else str(ordinal))
+
+
+def position(kind: PositionKind, task: TaskPath, ordinal: int) -> str:
+    """Structural id of the ``ordinal``-th call of its kind in a task: ``activity:1/0``."""
+    return f"{kind}:{task}/{ordinal}" if task else f"{kind}:{ordinal}"
+
+
+def keyed_position(kind: PositionKind, key: str) -> str:
+    """Id of a call that its author named: ``activity:key:<key>``.
+
+    Raises:
+        InvalidIdError: the key is empty or holds characters that cannot be printed.
+    """
+    if not key or not key.isprintable():
+        raise InvalidIdError(f"key {key!r} must be non-empty printable text")
+    return f"{kind}:key:{key}"

@@ -1,0 +1,102 @@
+"""Arrivals before they are judged: what the outside world reports to a run.
+
+They become events only if the run, as it is then, still has a use for them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import attrs
+
+from aion_core.failures import Failure
+from aion_core.ids import ActivityId, RunId, TimerId
+from aion_core.payloads import Payload
+
+__all__ = [
+    "ActivityOutcome",
+    "Arrival",
+    "AttemptCancelled",
+    "AttemptCompleted",
+    "AttemptFailed",
+    "Redelivery",
+    "SignalSentToRun",
+    "StartRequest",
+    "TimerDue",
+]
+
+
+@attrs.frozen(kw_only=True)
+class StartRequest:
+    """Somebody wants the workflow to run. Ids and seed are drawn by the shell."""
+
+    workflow_type: str
+    input: Payload
+    run_id: RunId
+    package_version: str
+    random_seed: int
+
+
+@attrs.frozen
+class AttemptCompleted:
+    """The attempt returned."""
+
+    result: Payload
+
+
+@attrs.frozen
+class AttemptFailed:
+    """The attempt raised, or was too slow; ``non_retryable`` forbids another."""
+
+    failure: Failure
+    non_retryable: bool = False
+
+
+@attrs.frozen
+class AttemptCancelled:
+    """The attempt was stopped by request; ``attempt_ran`` is False when none was under way."""
+
+    detail: str | None = None
+    attempt_ran: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class ActivityOutcome:
+    """An attempt has ended. It names run, activity start and attempt, so that a late one shows."""
+
+    run_id: RunId
+    activity_id: ActivityId
+    scheduled_seq: int
+    attempt: int
+    outcome: AttemptCompleted | AttemptFailed | AttemptCancelled
+
+
+@attrs.frozen(kw_only=True)
+class Redelivery:
+    """Recovery wants to run an unfinished attempt again."""
+
+    activity_id: ActivityId
+    scheduled_seq: int
+    attempt: int
+
+
+@attrs.frozen(kw_only=True)
+class TimerDue:
+    """A timer's instant has come. The timer is named by the seq of its start."""
+
+    timer_id: TimerId
+    started_seq: int
+    fire_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class SignalSentToRun:
+    """Somebody sends a value. The id makes the sending idempotent."""
+
+    name: str
+    payload: Payload
+    signal_id: str
+
+
+Arrival: TypeAlias = StartRequest | ActivityOutcome | Redelivery | TimerDue | SignalSentToRun

@@ -1,0 +1,136 @@
+"""Nurseries: a task ends only after the tasks it started, and their errors reach it."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TypeVarTuple, Unpack
+
+from aion_core.errors import WorkflowUsageError
+from aion_core.ids import child_path
+from aion_core.machine.kernel import Task, current_task, suspend, yield_turn
+from aion_core.machine.scopes import CancelScope
+
+__all__ = ["Nursery", "NurseryManager", "open_nursery"]
+
+Ts = TypeVarTuple("Ts")
+
+
+class Nursery:
+    """Where tasks are started. Got from `open_nursery`.
+
+    Attributes:
+        cancel_scope: cancels all tasks in it, and the block.
+    """
+
+    def __init__(self, parent: Task, cancel_scope: CancelScope) -> None:
+        self.cancel_scope = cancel_scope
+        self._parent = parent
+        self._children: dict[Task, None] = {}
+        self._errors: list[BaseException] = []
+        self._parent_waits = False
+        self._closed = False
+
+    def start_soon(
+        self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: Unpack[Ts]
+    ) -> None:
+        """Run ``async_fn(*args)`` as a task; keywords by ``functools.partial``.
+
+        The task's place, and so the ids of its activities, follows from the calls of
+        ``start_soon`` in the calling task.
+
+        Raises:
+            WorkflowUsageError: the nursery is closed, belongs to another run, or ``async_fn``
+                is not async.
+        """
+        caller = current_task()
+        if caller.kernel is not self._parent.kernel:
+            raise WorkflowUsageError("this nursery belongs to another workflow run; open one here")
+        if self._closed:
+            raise WorkflowUsageError("this nursery is closed; start tasks inside its block")
+        awaitable = async_fn(*args)
+        if not inspect.isawaitable(awaitable):
+            raise WorkflowUsageError(
+                f"start_soon takes an async function or an activity, but {async_fn!r} "
+                f"returned {awaitable!r}"
+            )
+        coroutine = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
+        path = child_path(caller.path, caller.next_ordinal("task"))
+        child = caller.kernel.spawn(coroutine, path, self, contextvars.copy_context())
+        self._children[child] = None
+
+    def child_finished(self, child: Task, error: BaseException | None) -> None:
+        """Called by the kernel when a task of this nursery has ended."""
+        del self._children[child]
+        if error is not None:
+            self._fail(error)
+        if not self._children and self._parent_waits:
+            self._parent_waits = False
+            self._parent.kernel.wake(self._parent)
+
+    async def wait_closed(self, error: BaseException | None) -> BaseException | None:
+        """Wait for all children; returns the group of what they, and the block, raised."""
+        if error is not None:
+            self._fail(error)
+        if self._children:
+            self._parent_waits = True
+            # The children are cancelled by the scope; their parent still waits for them.
+            await suspend(lambda: False)
+        else:
+            await yield_turn()
+        self._closed = True
+        if self._errors:
+            errors, self._errors = self._errors, []
+            return BaseExceptionGroup("exceptions from a workflow's nursery", errors)
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        self._errors.append(error)
+        self.cancel_scope.cancel()
+
+
+class NurseryManager:
+    """The ``async with`` of a nursery."""
+
+    _nursery: Nursery
+    _scope: CancelScope
+
+    async def __aenter__(self) -> Nursery:
+        self._scope = CancelScope()
+        self._scope.__enter__()
+        self._nursery = Nursery(current_task(), self._scope)
+        return self._nursery
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, GeneratorExit):
+            return False  # the run is being thrown away, with all of its tasks
+        group = await self._nursery.wait_closed(error)
+        rest = self._scope.close(group)
+        if rest is None:
+            return True
+        context = rest.__context__
+        try:
+            raise rest
+        finally:
+            # Else the traceback claims that the group was raised while handling its own member.
+            rest.__context__ = context
+
+
+def open_nursery() -> NurseryManager:
+    """Open a nursery: ``async with open_nursery() as nursery``.
+
+    The block ends when all of its tasks have. When one fails, the others are cancelled, and the
+    errors leave as an exception group.
+    """
+    return NurseryManager()
+
+
+async def _await(awaitable: Awaitable[object]) -> object:
+    return await awaitable

@@ -1,0 +1,173 @@
+"""Cancel scopes: nested, shielded, with durable deadlines. Cancellation is level-triggered.
+
+A scope catches the `Cancelled` that passes through it when it was cancelled itself and no scope
+around it, that it can see, was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from aion_core.errors import Cancelled, WorkflowUsageError
+from aion_core.machine.kernel import current_task
+from aion_core.policies import seconds
+
+if TYPE_CHECKING:
+    from aion_core.ids import TimerId
+    from aion_core.machine.kernel import Task
+
+__all__ = ["CancelScope"]
+
+
+class CancelScope:
+    """A stretch of workflow code that can be cancelled as a whole.
+
+    Args:
+        deadline: an aware instant at which it is cancelled.
+        relative_deadline: seconds or ``timedelta`` from entering; instead of ``deadline``.
+        shield: ignore cancellation from outside.
+
+    Attributes:
+        cancel_called: it was cancelled, by a call or by its deadline.
+        cancelled_caught: code in it was stopped by that.
+    """
+
+    def __init__(
+        self,
+        *,
+        deadline: datetime | None = None,
+        relative_deadline: float | timedelta | None = None,
+        shield: bool = False,
+    ) -> None:
+        if deadline is not None and relative_deadline is not None:
+            raise ValueError("give a deadline or a relative_deadline, not both")
+        if deadline is not None and deadline.tzinfo is None:
+            raise ValueError("a deadline is an aware datetime; give it a time zone, like UTC")
+        self._deadline = deadline
+        self._relative = None if relative_deadline is None else seconds(relative_deadline)
+        self._shield = shield
+        self._task: Task | None = None
+        self._parent: CancelScope | None = None
+        self._timer: TimerId | None = None
+        self._used = False
+        self.cancel_called = False
+        self.cancelled_caught = False
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the scope is cancelled; may be set while it is open, which moves its timer."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, instant: datetime | None) -> None:
+        if instant is not None and instant.tzinfo is None:
+            raise ValueError("a deadline is an aware datetime; give it a time zone, like UTC")
+        self._deadline = instant
+        if self._task is not None:
+            self._stop_timer()
+            self._start_timer(current_task())
+
+    @property
+    def shield(self) -> bool:
+        """Whether cancellation from outside stops here."""
+        return self._shield
+
+    @shield.setter
+    def shield(self, value: bool) -> None:
+        self._shield = value
+        if self._task is not None and not value:
+            self._task.kernel.deliver_cancellation()
+
+    @property
+    def is_effectively_cancelled(self) -> bool:
+        """Whether checkpoints directly inside raise now."""
+        return self.cancel_called or self._cancelled_from_outside
+
+    @property
+    def _cancelled_from_outside(self) -> bool:
+        scope: CancelScope | None = self
+        while scope is not None and not scope._shield:
+            scope = scope._parent
+            if scope is not None and scope.cancel_called:
+                return True
+        return False
+
+    def cancel(self) -> None:
+        """Cancel everything inside, from now on."""
+        if not self.cancel_called:
+            self.cancel_called = True
+            if self._task is not None:
+                self._task.kernel.deliver_cancellation()
+
+    def __enter__(self) -> CancelScope:
+        if self._used:
+            raise WorkflowUsageError("a CancelScope is entered once; make a new one")
+        task = current_task()
+        self._used = True
+        self._task = task
+        self._parent, task.scope = task.scope, self
+        if self._relative is not None:
+            self._deadline = task.environment.now + timedelta(seconds=self._relative)
+        self._start_timer(task)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        rest = self.close(error)
+        if rest is None or rest is error:
+            return rest is None
+        context = rest.__context__
+        try:
+            raise rest
+        finally:
+            # What is left of a group was raised before this block, not while handling the group.
+            rest.__context__ = context
+
+    def close(self, error: BaseException | None) -> BaseException | None:
+        """Leave the scope; returns what is left of an error that passes through."""
+        task = self._task
+        assert task is not None
+        if isinstance(error, GeneratorExit):
+            return error  # the run is being thrown away; nothing may be issued any more
+        if task.scope is not self:
+            raise WorkflowUsageError(
+                "cancel scopes must be left in the reverse order of entering; use 'with'"
+            )
+        self._stop_timer()
+        catches = self.cancel_called and not self._cancelled_from_outside
+        task.scope, self._task = self._parent, None
+        if error is None or not catches:
+            return error
+        if isinstance(error, Cancelled):
+            self.cancelled_caught = True
+            return None
+        if isinstance(error, BaseExceptionGroup):
+            cancelled, rest = error.split(Cancelled)
+            self.cancelled_caught = self.cancelled_caught or cancelled is not None
+            return rest
+        return error
+
+    def _start_timer(self, task: Task) -> None:
+        """Deadlines are durable timers, unless they have passed already."""
+        if self._deadline is None or self.cancel_called:
+            return
+        if self._deadline <= task.environment.now:
+            task.next_ordinal("timer")
+            self.cancel()
+        else:
+            self._timer = task.environment.start_timer(task, self._deadline, self._deadline_passed)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._task is not None:
+            self._task.environment.cancel_timer(self._timer)
+            self._timer = None
+
+    def _deadline_passed(self) -> None:
+        self._timer = None
+        self.cancel()

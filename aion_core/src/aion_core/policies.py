@@ -1,0 +1,96 @@
+"""Policies recorded with an activity: retries and time limits. Arithmetic only, no clock."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import attrs
+
+from aion_core.failures import Failure
+
+__all__ = ["ActivityOptions", "RetryPolicy", "seconds"]
+
+MAX_SECONDS = 3_000 * 365.25 * 24 * 3600
+"""Longest duration: three thousand years, so that every instant stays a valid ``datetime``."""
+
+
+def seconds(duration: float | timedelta) -> float:
+    """A duration as seconds.
+
+    Raises:
+        ValueError: it is negative, NaN, or longer than three thousand years.
+        TypeError: it is neither a number nor a ``timedelta``.
+    """
+    if isinstance(duration, timedelta):
+        value = duration.total_seconds()
+    elif type(duration) in (int, float):
+        value = float(duration)
+    else:
+        raise TypeError(f"a duration is seconds or a timedelta, not {duration!r}")
+    if math.isnan(value) or value < 0 or value > MAX_SECONDS:
+        raise ValueError(f"a duration is at least 0 seconds and finite, not {duration!r}")
+    return value
+
+
+def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if seconds(value) == 0:
+        raise ValueError(f"{attribute.name} must be more than 0 seconds")
+
+
+def _at_least_one(
+    instance: object, attribute: attrs.Attribute[int | None], value: int | None
+) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"{attribute.name} must be at least 1, not {value}; None is without end")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """When a failed activity is tried again.
+
+    Attributes:
+        max_attempts: how often it is tried in all; None for without end.
+        initial_interval: seconds before the second attempt.
+        backoff: factor from one interval to the next.
+        max_interval: seconds; no interval is longer.
+        non_retryable: type names of exceptions that end the attempts at once.
+    """
+
+    max_attempts: int | None = attrs.field(default=5, validator=_at_least_one)
+    initial_interval: float = attrs.field(default=1.0, converter=seconds)
+    backoff: float = attrs.field(default=2.0, validator=attrs.validators.ge(1))
+    max_interval: float = attrs.field(default=100.0, converter=seconds)
+    non_retryable: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+
+    def delay_after(self, attempt: int, failure: Failure, *, non_retryable: bool) -> float | None:
+        """Seconds until the attempt after ``attempt``; None when there is none.
+
+        ``non_retryable`` says that the exception itself forbade it.
+        """
+        if non_retryable or failure.type in self.non_retryable:
+            return None
+        if self.max_attempts is not None and attempt >= self.max_attempts:
+            return None
+        # A float overflows after about a thousand attempts; max_interval wins long before.
+        growth = self.backoff ** min(attempt - 1, 64)
+        return min(self.initial_interval * growth, self.max_interval)
+
+
+@attrs.frozen(kw_only=True)
+class ActivityOptions:
+    """How the attempts of one activity call are made; recorded, so a change meets new calls only.
+
+    Attributes:
+        retry: when it is tried again.
+        start_to_close: seconds one attempt may take; None for no limit.
+        key: the author's name for this call, unique in the run.
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    start_to_close: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(seconds),
+        validator=attrs.validators.optional(_positive),
+    )
+    key: str | None = None

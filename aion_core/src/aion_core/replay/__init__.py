@@ -1,0 +1,1 @@
+"""Replay: how commands and recorded history are held against each other."""

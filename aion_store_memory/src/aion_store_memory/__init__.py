@@ -1,0 +1,1 @@
+"""In-memory event store: the full store contract, kept in dicts until the process ends."""

@@ -1,0 +1,3 @@
+"""SQLite event store: durable histories in one file."""
+
+__all__: list[str] = []

@@ -1,0 +1,101 @@
+"""One aiosqlite connection on trio, and functions run whole in its thread.
+
+A transaction of several statements costs one change of threads, not one for each. What the
+functions do is not this module's business.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote
+
+import aiosqlite
+import trio
+
+from aion_core.errors import StoreError
+from aion_store_sqlite.bridge import TrioLoop, on_trio, refuse_patched_asyncio
+
+__all__ = ["Connection", "open_connection"]
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 5.0
+"""How long SQLite waits for a lock of another program's before it gives up."""
+
+
+class Connection:
+    """A connection whose statements run in a thread of its own, one function after another."""
+
+    def __init__(self, raw: aiosqlite.Connection, loop: TrioLoop) -> None:
+        self._raw = raw
+        self._loop = loop
+        self._closed = False
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function in the connection's thread; once called, it runs to its end.
+
+        Not a checkpoint: the callers are, on entry.
+
+        Raises:
+            StoreError: the connection has been closed.
+        """
+        if self._closed:
+            raise StoreError("this store has been closed; open it again")
+        hop = _Hop(function)
+        await on_trio(self._loop, self._raw.execute_fetchall("hop", cast("Any", hop)))
+        return hop.result
+
+    async def close(self) -> None:
+        """Close it and end its thread, after what has been asked before."""
+        self._closed = True
+        # aiosqlite's thread is no daemon: left running, it would keep the interpreter from ending.
+        with trio.CancelScope(shield=True):
+            await on_trio(self._loop, self._raw.close())
+
+
+@asynccontextmanager
+async def open_connection(path: Path, *, read_only: bool = False) -> AsyncIterator[Connection]:
+    """Open a file of SQLite's; transactions are begun and ended by the functions themselves."""
+    refuse_patched_asyncio()
+    loop = TrioLoop()
+    # As a URI because that alone can say "read only"; and a file that vanished is not made anew.
+    uri = f"file:{quote(bytes(path))}?mode={'ro' if read_only else 'rw'}"
+    raw = await on_trio(
+        loop,
+        aiosqlite.connect(
+            uri, uri=True, factory=_HopConnection, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        ),
+    )
+    connection = Connection(raw, loop)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+class _Hop(Generic[T]):
+    """A function on its way to the thread, dressed as the parameters of a statement."""
+
+    __slots__ = ("function", "result")
+
+    result: T
+
+    def __init__(self, function: Callable[[sqlite3.Connection], T]) -> None:
+        self.function = function
+
+    def fetchall(self) -> None:
+        """aiosqlite asks for rows; the result is taken from the hop itself."""
+
+
+class _HopConnection(sqlite3.Connection):
+    """Runs a hop where a statement was to be executed: in aiosqlite's thread."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        if isinstance(parameters, _Hop):
+            parameters.result = parameters.function(self)
+            return parameters
+        return super().execute(sql, parameters)
