@@ -125,6 +125,14 @@ class EventStore(ABC):
             CorruptHistoryError: an event cannot be read back.
         """
 
+    async def read_history_from(self, workflow_id: WorkflowId, seq: int) -> Sequence[HistoryEvent]:
+        """The events of a workflow from one seq on, ascending.
+
+        Raises:
+            CorruptHistoryError: an event cannot be read back.
+        """
+        return [event for event in await self.read_history(workflow_id) if event.seq >= seq]
+
     @abstractmethod
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
         """One line about a workflow; None for an unknown id."""

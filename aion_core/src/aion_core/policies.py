@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Any
 
 import attrs
 
@@ -38,9 +39,7 @@ def _positive(instance: object, attribute: attrs.Attribute[float], value: float)
         raise ValueError(f"{attribute.name} must be more than 0 seconds")
 
 
-def _at_least_one(
-    instance: object, attribute: attrs.Attribute[int | None], value: int | None
-) -> None:
+def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
     if value is not None and value < 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}; None is without end")
 

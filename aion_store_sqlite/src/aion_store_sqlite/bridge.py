@@ -13,6 +13,7 @@ import sys
 import types
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import outcome
@@ -51,11 +52,10 @@ class TrioLoop:
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
         """Hand a call to the trio thread."""
-        try:
+        # After the end of the run nobody waits any more; to raise that in aiosqlite's thread would
+        # end it before it has closed.
+        with suppress(trio.RunFinishedError):
             self._run_sync_soon(callback, *args)
-        except trio.RunFinishedError:
-            # Nobody waits any more; raising would end aiosqlite's thread before it has closed.
-            pass
 
 
 class TrioFuture:
@@ -91,17 +91,19 @@ class TrioFuture:
             trio.lowlevel.reschedule(waiter, result)
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        return self._settled().__await__()
+
+    async def _settled(self) -> Any:
         if self._outcome is not None:
             return self._outcome.unwrap()
         self._waiter = trio.lowlevel.current_task()
         # The thread cannot be called back from what it has begun, so whoever waits for it waits
         # to the end: nobody is told "cancelled" of a statement that then runs.
-        waiting = trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
-        return (yield from waiting.__await__())
+        return await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
 
 
-@types.coroutine
 @trio.lowlevel.enable_ki_protection
+@types.coroutine
 def on_trio(loop: TrioLoop, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
     """Await something of aiosqlite's. Not cancellable, and not always a checkpoint."""
     # A KeyboardInterrupt between two lines here could leave the stand-in set as the running loop.

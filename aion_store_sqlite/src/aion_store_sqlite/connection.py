@@ -18,6 +18,7 @@ import trio
 
 from aion_core.errors import StoreError
 from aion_store_sqlite.bridge import TrioLoop, on_trio, refuse_patched_asyncio
+from aion_store_sqlite.faults import fault
 
 __all__ = ["Connection", "open_connection"]
 
@@ -30,7 +31,8 @@ BUSY_TIMEOUT_S = 5.0
 class Connection:
     """A connection whose statements run in a thread of its own, one function after another."""
 
-    def __init__(self, raw: aiosqlite.Connection, loop: TrioLoop) -> None:
+    def __init__(self, path: Path, raw: aiosqlite.Connection, loop: TrioLoop) -> None:
+        self._path = path
         self._raw = raw
         self._loop = loop
         self._closed = False
@@ -41,12 +43,16 @@ class Connection:
         Not a checkpoint: the callers are, on entry.
 
         Raises:
-            StoreError: the connection has been closed.
+            StoreError: the connection has been closed; or an error of SQLite's, which then has
+                left nothing in the file.
         """
         if self._closed:
             raise StoreError("this store has been closed; open it again")
         hop = _Hop(function)
-        await on_trio(self._loop, self._raw.execute_fetchall("hop", cast("Any", hop)))
+        try:
+            await on_trio(self._loop, self._raw.execute_fetchall("hop", cast("Any", hop)))
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
         return hop.result
 
     async def close(self) -> None:
@@ -59,18 +65,23 @@ class Connection:
 
 @asynccontextmanager
 async def open_connection(path: Path, *, read_only: bool = False) -> AsyncIterator[Connection]:
-    """Open a file of SQLite's; transactions are begun and ended by the functions themselves."""
+    """Open a file of SQLite's; transactions are begun and ended by the functions themselves.
+
+    Raises:
+        StoreUnavailableError: it cannot be opened.
+    """
     refuse_patched_asyncio()
     loop = TrioLoop()
     # As a URI because that alone can say "read only"; and a file that vanished is not made anew.
     uri = f"file:{quote(bytes(path))}?mode={'ro' if read_only else 'rw'}"
-    raw = await on_trio(
-        loop,
-        aiosqlite.connect(
-            uri, uri=True, factory=_HopConnection, isolation_level=None, timeout=BUSY_TIMEOUT_S
-        ),
+    opening = aiosqlite.connect(
+        uri, uri=True, factory=_HopConnection, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )
-    connection = Connection(raw, loop)
+    try:
+        raw = await on_trio(loop, opening)
+    except sqlite3.Error as error:
+        raise fault(error, path) from error
+    connection = Connection(path, raw, loop)
     try:
         yield connection
     finally:
@@ -88,7 +99,7 @@ class _Hop(Generic[T]):
         self.function = function
 
     def fetchall(self) -> None:
-        """aiosqlite asks for rows; the result is taken from the hop itself."""
+        """Rows, for which aiosqlite asks; the result is taken from the hop itself."""
 
 
 class _HopConnection(sqlite3.Connection):

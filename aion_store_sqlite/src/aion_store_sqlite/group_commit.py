@@ -7,7 +7,8 @@ All its state belongs to the trio thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import outcome
@@ -15,7 +16,7 @@ import trio
 
 from aion_core.errors import StoreError
 
-__all__ = ["GroupCommit"]
+__all__ = ["GroupCommit", "committing"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,6 +31,10 @@ class GroupCommit(Generic[Item, Result]):
     Args:
         commit: commits a batch: returns one result for each item, or raises `StoreError`, of which
             every waiter then gets a copy. Any other exception ends the committing task.
+
+    Attributes:
+        ended: set when the committing task has ended.
+        failure: what ended it, when something did.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
@@ -37,8 +42,8 @@ class GroupCommit(Generic[Item, Result]):
         self._queue: deque[_Request[Item]] = deque()
         self._idle = trio.lowlevel.ParkingLot()
         self._closed = False
+        self.ended = trio.Event()
         self.failure: Exception | None = None
-        """What ended the committing task, when something did."""
 
     # A KeyboardInterrupt between "queued" and "waiting" would have the task woken that does not
     # sleep, which trio does not survive.
@@ -92,6 +97,7 @@ class GroupCommit(Generic[Item, Result]):
                 request.fail(StoreError(f"a commit was lost ({self.failure!r}): {_READ_FIRST}"))
             for request in self._take(whole=True):
                 request.fail(self._refusal())
+            self.ended.set()
 
     def close(self) -> None:
         """Take nothing more; what is queued is still committed."""
@@ -133,6 +139,35 @@ class GroupCommit(Generic[Item, Result]):
         )
         refusal.__cause__ = self.failure
         return refusal
+
+
+@asynccontextmanager
+async def committing(
+    commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+) -> AsyncIterator[GroupCommit[Item, Result]]:
+    """A group commit with its task, for the length of the context; drained at its end.
+
+    Raises:
+        StoreError: at the end, when the committing task had failed.
+    """
+    group = GroupCommit(commit)
+    error_of_body: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run, name="sqlite group commit")
+        try:
+            yield group
+        except BaseException as error:
+            # Kept past the nursery, which would wrap it into a group.
+            error_of_body = error
+        group.close()
+        # Bounded by what is queued. The nursery would wait, too, but if cancelled meanwhile it
+        # would raise that and lose the body's error.
+        with trio.CancelScope(shield=True):
+            await group.ended.wait()
+    if error_of_body is not None:
+        raise error_of_body
+    if group.failure is not None:
+        raise StoreError(f"the writer failed: {group.failure!r}") from group.failure
 
 
 _READ_FIRST = "read the history before trying again"

@@ -108,12 +108,15 @@ class Activity(Generic[P, R_co]):
             start_to_close: seconds that one attempt may take.
             key: a name for the call, unique in its run, instead of its position in the code.
         """
-        given = {"retry": retry, "start_to_close": start_to_close, "key": key}
-        settings = attrs.evolve(
-            self.settings, **{name: value for name, value in given.items() if value is not None}
-        )
         if key is not None:
             keyed_position("activity", key)
+        settings = ActivityOptions(
+            retry=retry or self.settings.retry,
+            start_to_close=(
+                self.settings.start_to_close if start_to_close is None else start_to_close
+            ),
+            key=key,
+        )
         return type(self)(self.fn, self.name, settings, self.signature)
 
     @property
@@ -133,13 +136,13 @@ class Activity(Generic[P, R_co]):
 class AsyncActivity(Activity[P, R_co]):
     """An activity whose function is async: it runs as a task on the event loop."""
 
-    fn: Callable[P, Coroutine[Any, Any, R_co]]  # type: ignore[misc]
+    fn: Callable[P, Coroutine[Any, Any, R_co]]
 
 
 class SyncActivity(Activity[P, R_co]):
     """An activity whose function is plain: it runs in a worker thread."""
 
-    fn: Callable[P, R_co]  # type: ignore[misc]
+    fn: Callable[P, R_co]
 
 
 class _Decorator:
@@ -150,7 +153,9 @@ class _Decorator:
         self._settings = settings
 
     @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncActivity[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]  # the first match wins, which is meant
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncActivity[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> SyncActivity[P, R]: ...
     def __call__(self, fn: Callable[..., Any], /) -> Activity[..., Any]:
@@ -160,7 +165,9 @@ class _Decorator:
 
 
 @overload
-def activity(fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncActivity[P, R]: ...
+def activity(  # type: ignore[overload-overlap]  # the first match wins, which is meant
+    fn: Callable[P, Coroutine[Any, Any, R]], /
+) -> AsyncActivity[P, R]: ...
 @overload
 def activity(fn: Callable[P, R], /) -> SyncActivity[P, R]: ...
 @overload

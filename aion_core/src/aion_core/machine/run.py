@@ -29,7 +29,7 @@ from aion_core.machine import arrivals as a
 from aion_core.machine.environment import ActivityDefinition
 from aion_core.machine.workflow_machine import (
     ActivationGuard,
-    WorkflowDefinition,
+    Catalog,
     WorkflowMachine,
 )
 from aion_core.payloads import Payload, PayloadConverter
@@ -60,9 +60,14 @@ class Run:
 
     Args:
         history: everything recorded so far.
-        definition: the workflow's code; None runs nothing and suits closed runs.
+        catalog: where the workflow's code is found; not asked when the run is closed.
+
+    Attributes:
+        projection: the run's state, at the last event recorded or decided.
+        terminal: the event that ended it.
 
     Raises:
+        UnknownWorkflowTypeError: the catalog does not have the code.
         NonDeterminismError: the code does not fit the history.
         HistoryShapeError: the history is not one that an engine wrote.
     """
@@ -71,13 +76,13 @@ class Run:
         self,
         workflow_id: WorkflowId,
         history: Sequence[e.HistoryEvent],
-        definition: WorkflowDefinition | None,
+        catalog: Catalog,
         converter: PayloadConverter,
         guard: ActivationGuard,
     ) -> None:
         self.workflow_id = workflow_id
         self.projection = RunProjection(workflow_id, history)
-        self._definition = definition
+        self._catalog = catalog
         self._converter = converter
         self._guard = guard
         self._machine: WorkflowMachine | None = None
@@ -99,12 +104,11 @@ class Run:
         """True when the code has commands that no event records: a step without arrivals is due."""
         return bool(self._ahead)
 
-    def call_of(
-        self, activity: ActivityRow
-    ) -> tuple[e.ActivityScheduled, ActivityDefinition | None]:
-        """The event and the definition behind an open activity."""
-        scheduled = self._scheduled[activity.activity_id]
-        return scheduled, self._machine.definition_of(scheduled) if self._machine else None
+    def call_of(self, activity: ActivityRow) -> tuple[e.ActivityScheduled, ActivityDefinition]:
+        """The event and the definition behind an open activity of an open run."""
+        assert self._machine is not None
+        definition = self._machine.environment.definitions[activity.activity_id]
+        return self._scheduled[activity.activity_id], definition
 
     def take_dropped_signals(self) -> list[tuple[str, AionError]]:
         """Signals that fitted no receiver since the last call, to be logged."""
@@ -134,13 +138,16 @@ class Run:
             self._machine.close()
 
     def _replay(self, history: Sequence[e.HistoryEvent]) -> None:
-        if self._start is not None and self._definition is not None and self.is_open:
-            self._machine = self._new_machine(self._start, self._definition)
-            self._ahead = self._machine.replay(history)
+        if self._start is not None and self.is_open:
+            self._machine = self._new_machine(self._start)
+            try:
+                self._ahead = self._machine.replay(history)
+            except BaseException:
+                self._machine.close()
+                raise
 
-    def _new_machine(
-        self, started: e.WorkflowStarted, definition: WorkflowDefinition
-    ) -> WorkflowMachine:
+    def _new_machine(self, started: e.WorkflowStarted) -> WorkflowMachine:
+        definition = self._catalog(started.workflow_type)
         return WorkflowMachine(started, definition, self._converter, self._guard)
 
     def _take(
@@ -152,8 +159,7 @@ class Run:
         self._record(verdict, events)
         if e.is_arrival(verdict):
             if isinstance(verdict, e.WorkflowStarted):
-                assert self._definition is not None
-                self._machine = self._new_machine(verdict, self._definition)
+                self._machine = self._new_machine(verdict)
             assert self._machine is not None
             self._record_intents(self._machine.activate(verdict), verdict.recorded_at, events)
         return None
@@ -216,6 +222,8 @@ class Run:
         if isinstance(arrival, a.Redelivery):
             return self._judge_redelivery(row, now)
         if summary is None or arrival.run_id != summary.run_id:
+            return None
+        if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
             return None
         return self._judge_outcome(arrival, row, now)
 

@@ -17,7 +17,7 @@ from aion_core.machine.kernel import Kernel
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import describe, intent_of, same_intent
 
-__all__ = ["ActivationGuard", "WorkflowDefinition", "WorkflowMachine"]
+__all__ = ["ActivationGuard", "Catalog", "WorkflowDefinition", "WorkflowMachine"]
 
 ActivationGuard = Callable[[], AbstractContextManager[None]]
 """Entered for the length of each activation; the shell keeps the host's primitives out of it."""
@@ -35,6 +35,10 @@ class WorkflowDefinition(Protocol):
 
     def encode_result(self, value: object, converter: PayloadConverter) -> Payload:
         """Store what the coroutine returned. Raises `PayloadError`."""
+
+
+Catalog = Callable[[str], WorkflowDefinition]
+"""Finds the definition of a workflow type. Raises `UnknownWorkflowTypeError`."""
 
 
 class WorkflowMachine:
@@ -58,10 +62,6 @@ class WorkflowMachine:
             started.workflow_id, started.run_id, started.recorded_at, converter
         )
         self._kernel = Kernel(self.environment, self._root_ended)
-
-    def definition_of(self, activity: e.ActivityScheduled) -> ActivityDefinition | None:
-        """The definition behind an activity call whose outcome is awaited."""
-        return self.environment.definitions.get(activity.activity_id)
 
     def activate(self, arrival: e.HistoryEvent) -> list[c.Command]:
         """Apply one arrival and run the code until it rests; returns the commands it issued."""

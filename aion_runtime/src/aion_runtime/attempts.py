@@ -1,0 +1,200 @@
+"""The attempt manager: begins, plans and stops attempts, and reports how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import trio
+
+from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.history import ActivityRow
+from aion_core.ids import ActivityId, RunId, WorkflowId
+from aion_core.machine.arrivals import (
+    ActivityOutcome,
+    Arrival,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    Redelivery,
+)
+from aion_core.machine.run import Run
+from aion_runtime.alarms import Alarms
+from aion_runtime.clock import Clock
+from aion_runtime.entries import Entry, Stage
+from aion_runtime.executor import Attempt, LocalExecutor
+
+__all__ = ["AttemptManager"]
+
+OUTCOME_UNKNOWN = "outcome unknown"
+"""Detail of a cancelled activity whose attempt was under way when the process ended."""
+
+
+class AttemptManager:
+    """Attempts of all runs, in one nursery.
+
+    Args:
+        nursery: where they run.
+        post: takes an arrival for a workflow.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        executor: LocalExecutor,
+        clock: Clock,
+        alarms: Alarms,
+        post: Callable[[WorkflowId, Arrival], None],
+    ) -> None:
+        self._nursery = nursery
+        self._executor = executor
+        self._clock = clock
+        self._alarms = alarms
+        self._post = post
+        self._opened_at = clock.now()
+        self._count = 0
+        self._accepting = True
+        self._idle = trio.Event()
+
+    def recover(self, entry: Entry) -> None:
+        """Deal with the activities that a former process left open."""
+        run = _resident(entry)
+        for row in tuple(run.projection.activities.values()):
+            planned_for_later = (
+                row.next_attempt_at is not None and row.next_attempt_at > self._opened_at
+            )
+            if row.cancel_requested:
+                outcome = AttemptCancelled(OUTCOME_UNKNOWN, attempt_ran=not planned_for_later)
+                self._post(entry.workflow_id, _outcome(run, row, outcome))
+            elif planned_for_later:
+                self.consider(entry, row.activity_id)
+            else:
+                # It may have been under way when the process died, so this delivery is recorded
+                # before it begins: an activity that kills its process must not do so for ever.
+                self._post(
+                    entry.workflow_id,
+                    Redelivery(
+                        activity_id=row.activity_id,
+                        scheduled_seq=row.scheduled_seq,
+                        attempt=row.attempt,
+                    ),
+                )
+
+    def consider(self, entry: Entry, activity_id: ActivityId) -> None:
+        """Do what an activity needs, by what is recorded: begin, plan or stop an attempt."""
+        run = _resident(entry)
+        row = run.projection.activities.get(activity_id)
+        if row is None:
+            return
+        attempt = entry.running.get(activity_id)
+        if attempt is not None and attempt.number == row.attempt:
+            if row.cancel_requested:
+                attempt.request_cancel()
+        elif row.cancel_requested:
+            self.forget(entry, activity_id)
+            outcome = AttemptCancelled(attempt_ran=False)
+            self._post(entry.workflow_id, _outcome(run, row, outcome))
+        elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
+            self._plan(entry, row)
+        elif self._accepting:
+            self._begin(entry, run, row)
+
+    def forget(self, entry: Entry, activity_id: ActivityId) -> None:
+        """The activity's outcome, or the failure of its current attempt, is recorded."""
+        entry.running.pop(activity_id, None)
+        alarm = entry.planned.pop(activity_id, None)
+        if alarm is not None:
+            alarm.cancel()
+
+    def stop_all(self, entry: Entry) -> None:
+        """The run has ended: nobody wants the outcomes any more."""
+        for attempt in tuple(entry.running.values()):
+            attempt.request_cancel()
+        for activity_id in (*entry.running, *entry.planned):
+            self.forget(entry, activity_id)
+
+    async def drain(self) -> None:
+        """Begin nothing more, and wait until every attempt under way has ended."""
+        self._accepting = False
+        while self._count:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def _plan(self, entry: Entry, row: ActivityRow) -> None:
+        activity_id = row.activity_id
+        if activity_id in entry.planned:
+            return
+        assert row.next_attempt_at is not None
+
+        def begin() -> None:
+            entry.planned.pop(activity_id, None)
+            # While a step is written the run is ahead of the disk; what the step leaves open is
+            # considered again once the append has ended, one way or the other.
+            if entry.stage in (Stage.IDLE, Stage.READY):
+                self.consider(entry, activity_id)
+            elif entry.stage is Stage.WRITING:
+                entry.postponed.append(activity_id)
+
+        entry.planned[activity_id] = self._alarms.set(row.next_attempt_at, begin)
+
+    def _begin(self, entry: Entry, run: Run, row: ActivityRow) -> None:
+        scheduled, definition = run.call_of(row)
+        attempt = Attempt(
+            info=ActivityInfo(
+                workflow_id=entry.workflow_id,
+                run_id=_run_id(run),
+                activity_id=row.activity_id,
+                activity_type=row.activity_type,
+                attempt=row.attempt,
+            ),
+            scheduled=scheduled,
+            activity=cast("Activity[..., Any]", definition),
+        )
+        entry.running[row.activity_id] = attempt
+        self._count += 1
+        name = f"activity {row.activity_type} of {entry.workflow_id}"
+        self._nursery.start_soon(self._run, entry, attempt, name=name)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, entry: Entry, attempt: Attempt) -> None:
+        try:
+            outcome = await self._executor.run_activity(attempt)
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
+        if outcome is not None:
+            # The attempt stays among the running ones until its outcome is recorded: an entry
+            # that is loaded again meanwhile must not begin it a second time.
+            self._post(
+                entry.workflow_id,
+                ActivityOutcome(
+                    run_id=attempt.info.run_id,
+                    activity_id=attempt.info.activity_id,
+                    scheduled_seq=attempt.scheduled.seq,
+                    attempt=attempt.number,
+                    outcome=outcome,
+                ),
+            )
+
+
+def _resident(entry: Entry) -> Run:
+    assert entry.run is not None
+    return entry.run
+
+
+def _run_id(run: Run) -> RunId:
+    assert run.projection.summary is not None
+    return run.projection.summary.run_id
+
+
+def _outcome(
+    run: Run, row: ActivityRow, outcome: AttemptCompleted | AttemptFailed | AttemptCancelled
+) -> ActivityOutcome:
+    return ActivityOutcome(
+        run_id=_run_id(run),
+        activity_id=row.activity_id,
+        scheduled_seq=row.scheduled_seq,
+        attempt=row.attempt,
+        outcome=outcome,
+    )

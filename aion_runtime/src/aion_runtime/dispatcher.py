@@ -1,0 +1,362 @@
+"""The dispatcher: takes arrivals to their runs, and is the only writer of every live run.
+
+One loop: take the runs that have arrivals, step each (no I/O), append all steps in one
+transaction, and only then act on them. While one batch is being written the next gathers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+import trio
+
+from aion_core import events as e
+from aion_core.contracts import Append, EventStore, StoreWriter
+from aion_core.errors import (
+    AionError,
+    CorruptHistoryError,
+    EngineStoppedError,
+    FencedError,
+    StoreError,
+    WorkflowStuckError,
+)
+from aion_core.ids import WorkflowId
+from aion_core.machine.arrivals import Arrival
+from aion_core.machine.run import Run, Step
+from aion_core.machine.workflow_machine import Catalog
+from aion_core.payloads import PayloadConverter
+from aion_runtime.alarms import Alarms
+from aion_runtime.attempts import AttemptManager
+from aion_runtime.clock import Clock
+from aion_runtime.closings import Closings
+from aion_runtime.entries import Entry, Mail, Receipt, Stage
+from aion_runtime.guard import activation_guard
+
+__all__ = ["Dispatcher"]
+
+logger = logging.getLogger("aion_runtime")
+
+LONGEST_BACKOFF = 5.0
+"""Seconds between tries while the store refuses to take a run's events."""
+
+
+@attrs.frozen
+class _Stepped:
+    entry: Entry
+    mails: list[Mail]
+    step: Step
+
+
+class Dispatcher:
+    """Entries, their mailboxes, and the loops that load, step and write them.
+
+    Args:
+        on_fenced: called once when another writer has taken the store over.
+
+    Attributes:
+        stuck: why a workflow cannot go on in this engine.
+        closings: who waits for the end of which workflow.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        writer: StoreWriter,
+        catalog: Catalog,
+        converter: PayloadConverter,
+        clock: Clock,
+        alarms: Alarms,
+        on_fenced: Callable[[FencedError], None],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._catalog = catalog
+        self._converter = converter
+        self._clock = clock
+        self._alarms = alarms
+        self._on_fenced = on_fenced
+        self._entries: dict[WorkflowId, Entry] = {}
+        self._ready: deque[Entry] = deque()
+        self._to_load: deque[Entry] = deque()
+        self._has_ready = trio.Event()
+        self._has_to_load = trio.Event()
+        self._rest = trio.Event()
+        self.stuck: dict[WorkflowId, str] = {}
+        self.closings = Closings()
+
+    def connect(self, attempts: AttemptManager, arm_timer: Callable[[datetime], None]) -> None:
+        """Say who acts on what has been recorded. Called once, before the loops run."""
+        self._attempts = attempts
+        self._arm_timer = arm_timer
+
+    def post(
+        self, workflow_id: WorkflowId, arrival: Arrival, receipt: Receipt | None = None
+    ) -> None:
+        """Hand an arrival over; it is taken in one of the next steps of its workflow."""
+        entry = self._entries.get(workflow_id)
+        if entry is None:
+            entry = self._entries[workflow_id] = Entry(workflow_id)
+        if entry.stage is Stage.STUCK:
+            self._post_to_stuck(entry, Mail(arrival, receipt))
+            return
+        entry.mailbox.append(Mail(arrival, receipt))
+        if entry.stage is Stage.COLD:
+            self._queue_load(entry)
+        elif entry.stage is Stage.IDLE:
+            self._queue_step(entry)
+
+    def wake(self, workflow_id: WorkflowId) -> None:
+        """Bring a workflow into memory, if it is not there, and do what its activities need."""
+        entry = self._entries.setdefault(workflow_id, Entry(workflow_id))
+        if entry.stage is Stage.COLD:
+            self._queue_load(entry)
+
+    async def loaded(self) -> None:
+        """Return when nothing waits to be loaded any more."""
+        await self._until_none_is(frozenset({Stage.LOADING}))
+
+    async def settled(self) -> None:
+        """Return when nothing waits to be loaded, stepped or written any more."""
+        await self._until_none_is(_BUSY)
+
+    def abandon(self) -> None:
+        """The loops have ended: tell everybody who waits, and throw the code away."""
+        error = EngineStoppedError(
+            "the engine has stopped; what was recorded goes on when the store is opened again"
+        )
+        for entry in self._entries.values():
+            for mail in entry.mailbox:
+                _refuse(mail, error)
+            if entry.run is not None:
+                entry.run.close()
+        self._entries.clear()
+        self.closings.fail_all(error)
+
+    async def run_loads(self) -> None:
+        """Load runs, one after the other, for ever."""
+        while True:
+            while self._to_load:
+                await self._load(self._to_load.popleft())
+            self._rest.set()
+            self._has_to_load = trio.Event()
+            await self._has_to_load.wait()
+
+    async def run_steps(self) -> None:
+        """Step and write, for ever."""
+        while True:
+            while self._ready:
+                batch = tuple(self._ready)
+                self._ready.clear()
+                await self._step(batch)
+            self._rest.set()
+            self._has_ready = trio.Event()
+            await self._has_ready.wait()
+
+    async def _until_none_is(self, stages: frozenset[Stage]) -> None:
+        while any(entry.stage in stages for entry in self._entries.values()):
+            self._rest = trio.Event()
+            await self._rest.wait()
+
+    def _queue_load(self, entry: Entry) -> None:
+        entry.stage = Stage.LOADING
+        self._to_load.append(entry)
+        self._has_to_load.set()
+
+    def _queue_step(self, entry: Entry) -> None:
+        entry.stage = Stage.READY
+        self._ready.append(entry)
+        self._has_ready.set()
+
+    async def _load(self, entry: Entry) -> None:
+        try:
+            history = await self._store.read_history(entry.workflow_id)
+            entry.run = Run(
+                entry.workflow_id, history, self._catalog, self._converter, activation_guard
+            )
+        except CorruptHistoryError as error:
+            self._hold(entry, [], error)
+        except StoreError as error:
+            self._back_off(entry, error)
+        except AionError as error:
+            self._hold(entry, [], error)
+        else:
+            self._loaded(entry, entry.run)
+
+    def _loaded(self, entry: Entry, run: Run) -> None:
+        is_recovery = bool(run.projection.head) and not entry.recovered
+        entry.recovered = True
+        entry.stage = Stage.IDLE
+        if is_recovery and run.is_open:
+            self._attempts.recover(entry)
+        elif run.is_open:
+            # A former append may have been recorded although its answer was lost.
+            for activity_id in tuple(run.projection.activities):
+                self._attempts.consider(entry, activity_id)
+        for timer in run.projection.timers.values():
+            self._arm_timer(timer.fire_at)
+        self._go_on(entry, run)
+
+    def _go_on(self, entry: Entry, run: Run) -> None:
+        """After a load or a step: queue the entry again, leave it in memory, or let it go."""
+        if run.terminal is not None:
+            self._attempts.stop_all(entry)
+            self.closings.announce(entry.workflow_id, run.terminal)
+        if entry.mailbox or run.is_ahead:
+            if entry.stage is not Stage.READY:
+                self._queue_step(entry)
+        elif not run.is_open:
+            run.close()
+            self._entries.pop(entry.workflow_id, None)
+
+    async def _step(self, batch: Sequence[Entry]) -> None:
+        stepped: list[_Stepped] = []
+        try:
+            for entry in batch:
+                self._decide(entry, stepped)
+            errors = await self._append([each for each in stepped if each.step.events])
+        except BaseException:
+            # Ctrl-C in the middle of somebody's code, or an engine that is being cancelled: the
+            # runs have gone ahead of the disk, and nobody may act on that.
+            for each in stepped:
+                self._roll_back(each, None)
+            raise
+        for each in stepped:
+            error = errors.get(each.entry.workflow_id)
+            if error is None:
+                self._commit(each)
+            else:
+                self._roll_back(each, error)
+
+    def _decide(self, entry: Entry, stepped: list[_Stepped]) -> None:
+        run = entry.run
+        assert run is not None
+        mails = entry.take_mail()
+        entry.stage = Stage.WRITING
+        try:
+            step = run.step((mail.arrival for mail in mails), self._clock.now())
+        except AionError as error:
+            self._hold(entry, mails, error)
+        except BaseException:
+            stepped.append(_Stepped(entry, mails, Step([], 0, [])))
+            raise
+        else:
+            stepped.append(_Stepped(entry, mails, step))
+
+    async def _append(self, writing: Sequence[_Stepped]) -> dict[WorkflowId, StoreError]:
+        if not writing:
+            return {}
+        appends = [
+            Append(each.entry.workflow_id, each.step.events, each.step.expected_seq)
+            for each in writing
+        ]
+        try:
+            refusals = await self._writer.append_many(appends)
+        except FencedError as error:
+            self._on_fenced(error)
+            return {append.workflow_id: error for append in appends}
+        except StoreError as error:
+            return {append.workflow_id: error for append in appends}
+        return {
+            append.workflow_id: refusal
+            for append, refusal in zip(appends, refusals, strict=True)
+            if refusal is not None
+        }
+
+    def _commit(self, stepped: _Stepped) -> None:
+        """The step is durable: now it has effects."""
+        entry, run = stepped.entry, stepped.entry.run
+        assert run is not None
+        entry.failures = 0
+        entry.stage = Stage.IDLE
+        postponed, entry.postponed = entry.postponed, []
+        for event in stepped.step.events:
+            self._act_on(entry, event)
+        for activity_id in postponed:
+            self._attempts.consider(entry, activity_id)
+        for mail, refusal in zip(stepped.mails, stepped.step.refusals, strict=True):
+            if mail.receipt is not None:
+                mail.receipt.settle(refusal)
+        for name, error in run.take_dropped_signals():
+            logger.warning(
+                "workflow %r dropped a signal %r that fits no receiver: %s",
+                entry.workflow_id,
+                name,
+                error,
+            )
+        self._go_on(entry, run)
+
+    def _act_on(self, entry: Entry, event: e.HistoryEvent) -> None:
+        match event:
+            case e.ActivityScheduled() | e.ActivityStarted() | e.ActivityCancelRequested():
+                self._attempts.consider(entry, event.activity_id)
+            case e.ActivityFailed():
+                self._attempts.forget(entry, event.activity_id)
+                self._attempts.consider(entry, event.activity_id)
+            case e.ActivityCompleted() | e.ActivityCancelled():
+                self._attempts.forget(entry, event.activity_id)
+            case e.TimerStarted():
+                self._arm_timer(event.fire_at)
+            case e.WorkflowFailed():
+                logger.warning(
+                    "workflow %r failed: %s: %s",
+                    entry.workflow_id,
+                    event.error.type,
+                    event.error.message,
+                )
+
+    def _roll_back(self, stepped: _Stepped, error: StoreError | None) -> None:
+        """The step did not become durable, or nobody knows: history will tell."""
+        entry = stepped.entry
+        entry.mailbox[:0] = stepped.mails
+        entry.postponed.clear()
+        self._back_off(entry, error)
+
+    def _back_off(self, entry: Entry, error: StoreError | None) -> None:
+        if entry.run is not None:
+            entry.run.close()
+            entry.run = None
+        entry.stage = Stage.BACKOFF
+        entry.failures += 1
+        delay = min(0.05 * 2 ** min(entry.failures - 1, 16), LONGEST_BACKOFF)
+        if error is not None:
+            logger.warning(
+                "workflow %r could not be stored or read, next try in %.2f s: %s",
+                entry.workflow_id,
+                delay,
+                error,
+            )
+        self._alarms.set(
+            self._clock.now() + timedelta(seconds=delay), lambda: self._queue_load(entry)
+        )
+
+    def _hold(self, entry: Entry, mails: Iterable[Mail], error: AionError) -> None:
+        """The run cannot go on here. Nothing is recorded, so fitting code finds it as it was."""
+        logger.error("workflow %r is stuck: %s", entry.workflow_id, error)
+        if entry.run is not None:
+            entry.run.close()
+            entry.run = None
+        entry.stage = Stage.STUCK
+        self.stuck[entry.workflow_id] = str(error)
+        waiting, entry.mailbox = [*mails, *entry.mailbox], []
+        for mail in waiting:
+            self._post_to_stuck(entry, mail)
+        self.closings.fail(
+            entry.workflow_id, WorkflowStuckError(entry.workflow_id, str(error))
+        )
+
+    def _post_to_stuck(self, entry: Entry, mail: Mail) -> None:
+        if mail.receipt is not None:
+            reason = self.stuck[entry.workflow_id]
+            mail.receipt.settle(WorkflowStuckError(entry.workflow_id, reason))
+
+
+_BUSY = frozenset({Stage.LOADING, Stage.READY, Stage.WRITING})
+
+
+def _refuse(mail: Mail, error: AionError) -> None:
+    if mail.receipt is not None:
+        mail.receipt.settle(error)

@@ -1,0 +1,214 @@
+"""The engine: what a caller can do with workflows. Got from `aion_runtime.opening.open_engine`."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+import attrs
+
+from aion_core import events as e
+from aion_core.authoring.signals import Signal
+from aion_core.codec import to_micros
+from aion_core.contracts import EventStore, RunPage
+from aion_core.errors import (
+    EngineStoppedError,
+    UnknownWorkflowTypeError,
+    WorkflowFailedError,
+    WorkflowNotFoundError,
+    WorkflowStuckError,
+    WorkflowUsageError,
+)
+from aion_core.history import WorkflowSummary
+from aion_core.ids import RunId, WorkflowId, validated_workflow_id
+from aion_core.machine.arrivals import Arrival, SignalSentToRun, StartRequest
+from aion_core.payloads import PayloadConverter
+from aion_runtime.catalog import WorkflowCatalog, call_of
+from aion_runtime.clock import Clock
+from aion_runtime.dispatcher import Dispatcher
+from aion_runtime.entries import Receipt
+from aion_runtime.handles import WorkflowHandle
+from aion_runtime.recovery import RecoveryReport
+
+__all__ = ["Engine"]
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Engine:
+    """Starts workflows, sends them signals, tells how they end.
+
+    Attributes:
+        recovery_report: what was found when the store was opened.
+    """
+
+    recovery_report: RecoveryReport
+
+    def __init__(
+        self,
+        store: EventStore,
+        catalog: WorkflowCatalog,
+        converter: PayloadConverter,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._converter = converter
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._accepting = True
+
+    async def start(
+        self,
+        workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]],
+        *args: Unpack[Ts],
+        workflow_id: str | None = None,
+    ) -> WorkflowHandle[R]:
+        """Start a workflow; its start is durable when this returns.
+
+        Idempotent by workflow id: the same start again gives a handle of the same workflow.
+
+        Args:
+            workflow: a definition; keywords by ``functools.partial``.
+            workflow_id: the caller's key for it; a new one is made when not given.
+
+        Raises:
+            WorkflowAlreadyStartedError: the id belongs to another type or another input.
+            UnknownWorkflowTypeError: the engine was not given this definition.
+            PayloadError: an argument does not fit its annotation.
+            InvalidIdError: the id cannot be one.
+        """
+        definition, positional, keywords = call_of(workflow, args)
+        if self._catalog(definition.name) is not definition:
+            raise WorkflowUsageError(
+                f"the engine has another workflow named {definition.name!r}; "
+                "start the one that was given to open_engine(workflows=[...])"
+            )
+        # Version 7 ids sort by time, which keeps the store's index compact.
+        id_ = validated_workflow_id(
+            _uuid7(self._clock.now()) if workflow_id is None else workflow_id
+        )
+        await self._send(
+            id_,
+            StartRequest(
+                workflow_type=definition.name,
+                input=definition.signature.encode_arguments(
+                    positional, keywords, self._converter
+                ),
+                run_id=RunId(str(uuid.uuid4())),
+                package_version=e.UNVERSIONED,
+                random_seed=secrets.randbits(63),
+            ),
+        )
+        return WorkflowHandle(self, id_)
+
+    def get(self, workflow_id: str) -> WorkflowHandle[Any]:
+        """A handle by id; whether there is such a workflow shows when it is used."""
+        return WorkflowHandle(self, validated_workflow_id(workflow_id))
+
+    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
+        """Workflows, newest start first; pass the page's ``cursor`` on for the next.
+
+        Open runs that this engine cannot move say why in ``stuck``.
+        """
+        page = await self._store.list_runs(limit=limit, cursor=cursor)
+        return attrs.evolve(page, runs=[self._with_reason(summary) for summary in page.runs])
+
+    async def describe(self, workflow_id: WorkflowId) -> WorkflowSummary:
+        """One line about a workflow. Raises `WorkflowNotFoundError`."""
+        summary = await self._store.read_summary(workflow_id)
+        if summary is None:
+            raise WorkflowNotFoundError(workflow_id)
+        return self._with_reason(summary)
+
+    async def read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
+        """All events of a workflow. Raises `WorkflowNotFoundError`."""
+        history = await self._store.read_history(workflow_id)
+        if not history:
+            raise WorkflowNotFoundError(workflow_id)
+        return history
+
+    async def wait_result(self, workflow_id: WorkflowId) -> Any:
+        """See `WorkflowHandle.result`."""
+        terminal = await self._terminal(workflow_id)
+        if isinstance(terminal, e.WorkflowFailed):
+            raise WorkflowFailedError(workflow_id, terminal.error)
+        assert isinstance(terminal, e.WorkflowCompleted)
+        summary = await self.describe(workflow_id)
+        definition = self._catalog(summary.workflow_type)
+        return definition.signature.decode_result(terminal.result, self._converter)
+
+    async def send_signal(
+        self, workflow_id: WorkflowId, signal: Signal[T], value: T, signal_id: str | None
+    ) -> None:
+        """See `WorkflowHandle.signal`."""
+        payload = signal.encode(value, self._converter)
+        await self._check_accepted(workflow_id, signal)
+        arrival = SignalSentToRun(
+            name=signal.name, payload=payload, signal_id=signal_id or str(uuid.uuid4())
+        )
+        await self._send(workflow_id, arrival)
+
+    def stop_accepting(self) -> None:
+        """From now on every call that would change something is refused."""
+        self._accepting = False
+
+    async def _send(self, workflow_id: WorkflowId, arrival: Arrival) -> None:
+        if not self._accepting:
+            raise EngineStoppedError("the engine is stopping and takes nothing new")
+        receipt = Receipt()
+        self._dispatcher.post(workflow_id, arrival, receipt)
+        await receipt.wait()
+
+    async def _terminal(self, workflow_id: WorkflowId) -> e.HistoryEvent:
+        closing = self._dispatcher.closings.expect(workflow_id)
+        summary = await self.describe(workflow_id)
+        if summary.status.is_closed:
+            (terminal,) = await self._store.read_history_from(workflow_id, summary.events)
+            return terminal
+        if summary.stuck is not None:
+            raise WorkflowStuckError(workflow_id, summary.stuck)
+        return await self._dispatcher.closings.wait(closing)
+
+    async def _check_accepted(self, workflow_id: WorkflowId, signal: Signal[Any]) -> None:
+        """Refuse, before anything is recorded, what the workflow said it would not take."""
+        summary = await self.describe(workflow_id)
+        if summary.workflow_type not in self._catalog:
+            return
+        accepts = self._catalog(summary.workflow_type).accepts
+        if accepts is None:
+            return
+        if signal.name not in accepts:
+            near = difflib.get_close_matches(signal.name, accepts, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise WorkflowUsageError(
+                f"workflow {summary.workflow_type!r} does not accept a signal {signal.name!r}"
+                f" (it accepts: {', '.join(accepts) or 'none'}){hint}"
+            )
+
+    def _with_reason(self, summary: WorkflowSummary) -> WorkflowSummary:
+        if summary.status.is_closed:
+            return summary
+        reason = self._dispatcher.stuck.get(summary.workflow_id)
+        if reason is None and summary.workflow_type not in self._catalog:
+            try:
+                self._catalog(summary.workflow_type)
+            except UnknownWorkflowTypeError as error:
+                reason = str(error)
+        return summary if reason is None else attrs.evolve(summary, stuck=reason)
+
+
+def _uuid7(now: datetime) -> str:
+    """A time-ordered UUID: RFC 9562, section 5.7."""
+    milliseconds = to_micros(now) // 1_000
+    version, variant = 0x7, 0b10
+    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
+    value = milliseconds << 80 | version << 76 | random_a << 64 | variant << 62 | random_b
+    return str(uuid.UUID(int=value))

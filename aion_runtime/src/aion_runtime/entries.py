@@ -1,0 +1,113 @@
+"""Entries: what the engine holds in memory for one workflow."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime
+
+import attrs
+import trio
+
+from aion_core.errors import AionError
+from aion_core.ids import ActivityId, WorkflowId
+from aion_core.machine.arrivals import Arrival, TimerDue
+from aion_core.machine.run import Run
+from aion_runtime.alarms import Alarm
+from aion_runtime.executor import Attempt
+
+__all__ = ["Entry", "Mail", "Receipt", "Stage"]
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+class Receipt:
+    """What the sender of an arrival waits on: settled only after the append, or by a refusal."""
+
+    def __init__(self) -> None:
+        self._settled = trio.Event()
+        self._refusal: AionError | None = None
+
+    def settle(self, refusal: AionError | None = None) -> None:
+        """Tell the sender; the first word counts."""
+        if not self._settled.is_set():
+            self._refusal = refusal
+            self._settled.set()
+
+    async def wait(self) -> None:
+        """Return when the arrival is durable, or was taken before; raise its refusal."""
+        await self._settled.wait()
+        if self._refusal is not None:
+            raise self._refusal
+
+
+@attrs.frozen
+class Mail:
+    """An arrival on its way, and who wants to know what became of it."""
+
+    arrival: Arrival
+    receipt: Receipt | None = None
+
+
+class Stage(enum.Enum):
+    """What an entry is doing.
+
+    ======== ============================================================
+    COLD     nothing in memory; the next arrival has it loaded
+    LOADING  its history is being read and replayed, or waits for its turn
+    IDLE     resident, nothing to do
+    READY    resident, arrivals wait for the next step
+    WRITING  a step is being appended; arrivals gather
+    BACKOFF  an append or a read failed; loaded again after a while
+    STUCK    its code does not fit; nothing happens before a restart
+    ======== ============================================================
+    """
+
+    COLD = enum.auto()
+    LOADING = enum.auto()
+    IDLE = enum.auto()
+    READY = enum.auto()
+    WRITING = enum.auto()
+    BACKOFF = enum.auto()
+    STUCK = enum.auto()
+
+
+@attrs.define(eq=False)
+class Entry:
+    """One workflow in memory.
+
+    Running attempts belong to the entry, not to the run: a run that is thrown away after a failed
+    append leaves them untouched.
+
+    Attributes:
+        run: None unless resident.
+        running: attempts whose outcome is not recorded yet, by activity.
+        planned: alarms of attempts that wait for their time, by activity.
+        postponed: activities to be considered once the append under way has ended.
+        recovered: its unfinished attempts were dealt with in this engine's life.
+        failures: appends and reads that failed one after the other.
+    """
+
+    workflow_id: WorkflowId
+    stage: Stage = Stage.COLD
+    run: Run | None = None
+    mailbox: list[Mail] = attrs.Factory(list)
+    running: dict[ActivityId, Attempt] = attrs.Factory(dict)
+    planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
+    postponed: list[ActivityId] = attrs.Factory(list)
+    recovered: bool = False
+    failures: int = 0
+
+    def take_mail(self) -> list[Mail]:
+        """Empty the mailbox: as it came, but due timers last.
+
+        A result already in hand beats a deadline that passes at the same time.
+        """
+        mails, self.mailbox = self.mailbox, []
+        mails.sort(key=_timers_last)
+        return mails
+
+
+def _timers_last(mail: Mail) -> tuple[bool, datetime, int]:
+    if isinstance(mail.arrival, TimerDue):
+        return True, mail.arrival.fire_at, mail.arrival.started_seq
+    return False, _FIRST, 0

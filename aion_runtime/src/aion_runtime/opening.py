@@ -1,0 +1,218 @@
+"""Opening an engine: from a store to a running engine, and back in order.
+
+The engine's services live in one nursery of a task of their own, shielded, so that a cancelled
+caller still leaves in order: its attempts are drained, their outcomes recorded, the store closed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import trio
+
+from aion_core.authoring.workflows import Workflow
+from aion_core.contracts import EventStore, StoreWriter
+from aion_core.errors import ConfigError
+from aion_core.payloads import PayloadConverter
+from aion_core.plugins import PluginManager
+from aion_core.policies import seconds
+from aion_runtime.alarms import Alarms
+from aion_runtime.attempts import AttemptManager
+from aion_runtime.catalog import WorkflowCatalog
+from aion_runtime.clock import Clock, SystemClock
+from aion_runtime.dispatcher import Dispatcher
+from aion_runtime.engine import Engine
+from aion_runtime.executor import LocalExecutor
+from aion_runtime.recovery import recover_due_runs
+from aion_runtime.stopping import SigtermListener
+from aion_runtime.timers import TimerService
+
+__all__ = ["open_engine", "open_store"]
+
+
+def open_store(
+    store: str | None = None, *, plugins: PluginManager | None = None
+) -> AbstractAsyncContextManager[EventStore]:
+    """Open a store by URL, to read it or to hand it to an engine.
+
+    Args:
+        store: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory:`` …; when not
+            given, the environment variable ``AION_STORE``.
+        plugins: where stores are found; the installed plugins when not given.
+
+    Raises:
+        ConfigError: no store is named, or no installed plugin serves its scheme.
+    """
+    url = store if store is not None else os.environ.get("AION_STORE")
+    if not url:
+        raise ConfigError(
+            "no store is named; write open_engine('sqlite:///aion.db', ...), "
+            "or set AION_STORE=sqlite:///aion.db"
+        )
+    return (plugins or _installed_plugins()).open_store(url)
+
+
+@asynccontextmanager
+async def open_engine(
+    store: str | EventStore | None = None,
+    *,
+    workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
+    plugins: PluginManager | None = None,
+    clock: Clock | None = None,
+    shutdown_grace: float | timedelta = 5.0,
+) -> AsyncIterator[Engine]:
+    """Run workflows for the length of an ``async with``.
+
+    Entering becomes the store's one writer and brings back the runs that have work due. Leaving
+    takes nothing new, lets running activities finish within the grace period, records their
+    outcomes, and closes the store; what is not finished goes on when it is opened again. SIGTERM
+    does the same, if the program has no handler for it.
+
+    Args:
+        store: a URL, an open store, or None for the one that ``AION_STORE`` names.
+        workflows: definitions, or modules with definitions; only these run.
+        plugins: where stores are found; the installed plugins when not given.
+        clock: another time than the machine's, for tests.
+        shutdown_grace: seconds that running activities have when the engine stops.
+
+    Raises:
+        ConfigError: no store is named, no plugin serves it, or two workflows have one name.
+        StoreUnavailableError: the store cannot be opened, or another engine holds it.
+        FencedError: raised on leaving, when another engine took the store over.
+    """
+    converter = PayloadConverter()
+    catalog = WorkflowCatalog(workflows, converter)
+    grace = seconds(shutdown_grace)
+    opened = nullcontext(store) if isinstance(store, EventStore) else open_store(
+        store, plugins=plugins
+    )
+    error: BaseException | None = None
+    with SigtermListener() as sigterm:
+        async with opened as event_store, event_store.writer() as writer:
+            host = _Host(event_store, writer, catalog, converter, clock or SystemClock(), sigterm)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(host.run)
+                # Every error is kept until all is closed: raised here, the nurseries on the way
+                # out would wrap the caller's own error in groups.
+                try:
+                    with host.body:
+                        await host.recover()
+                        yield host.engine
+                except BaseException as raised:
+                    error = raised
+                hurry = await host.shut_down(grace)
+        if host.failure is not None:
+            raise host.failure
+        if error is not None:
+            raise error
+        if hurry is not None:
+            raise hurry
+
+
+class _Host:
+    """The services of one engine and their life.
+
+    Attributes:
+        body: the scope of the caller's block; cancelled when the engine has to stop.
+        failure: why it had to, when that is an error.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        writer: StoreWriter,
+        catalog: WorkflowCatalog,
+        converter: PayloadConverter,
+        clock: Clock,
+        sigterm: SigtermListener,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._converter = converter
+        self._sigterm = sigterm
+        self._alarms = Alarms(clock)
+        self._dispatcher = Dispatcher(
+            store, writer, catalog, converter, clock, self._alarms, self._fail
+        )
+        self._timers = TimerService(store, clock, self._dispatcher.post)
+        self._services = trio.CancelScope(shield=True)
+        self._ended = trio.Event()
+        self._grace = trio.CancelScope()
+        self.engine = Engine(store, catalog, converter, self._dispatcher, clock)
+        self.body = trio.CancelScope()
+        self.failure: BaseException | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Run the services until `shut_down` ends them."""
+        try:
+            with self._services:
+                async with trio.open_nursery() as nursery:
+                    self._attempts = AttemptManager(
+                        nursery,
+                        LocalExecutor(self._converter, self._clock, self._alarms),
+                        self._clock,
+                        self._alarms,
+                        self._dispatcher.post,
+                    )
+                    self._dispatcher.connect(self._attempts, self._timers.arm)
+                    for name, service in (
+                        ("alarms", self._alarms.run),
+                        ("loader", self._dispatcher.run_loads),
+                        ("dispatcher", self._dispatcher.run_steps),
+                    ):
+                        nursery.start_soon(_protected, service, name=f"aion {name}")
+                    nursery.start_soon(self._listen, name="aion sigterm")
+                    self._nursery = nursery
+                    task_status.started()
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._dispatcher.abandon()
+            self._ended.set()
+
+    async def recover(self) -> None:
+        """Bring back what has work due, then let timers fire."""
+        self.engine.recovery_report = await recover_due_runs(
+            self._store, self._dispatcher, self._alarms, self._clock.now()
+        )
+        self._nursery.start_soon(_protected, self._timers.run, name="aion timers")
+
+    async def shut_down(self, grace: float) -> BaseException | None:
+        """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
+        self.engine.stop_accepting()
+        hurry = None
+        with trio.CancelScope(shield=True):
+            try:
+                self._grace.relative_deadline = 0 if self.failure is not None else grace
+                with self._grace:
+                    await self._attempts.drain()
+                    await self._dispatcher.settled()
+            except KeyboardInterrupt as pressed_again:
+                hurry = pressed_again
+            self._services.cancel()
+            await self._ended.wait()
+        return hurry
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+        self.body.cancel()
+
+    async def _listen(self) -> None:
+        await self._sigterm.run(self.body.cancel, self._grace.cancel)
+
+
+@trio.lowlevel.enable_ki_protection
+async def _protected(service: Callable[[], Awaitable[None]]) -> None:
+    # Ctrl-C is for the caller's task, which then leaves in order; not for one in mid-step.
+    await service()
+
+
+def _installed_plugins() -> PluginManager:
+    disabled = os.environ.get("AION_DISABLE_PLUGINS", "")
+    return PluginManager.installed(disabled=[name for name in disabled.split(",") if name])

@@ -1,0 +1,37 @@
+"""A clock for tests: months pass in no time, and never by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import trio
+
+from aion_runtime.clock import Clock
+
+__all__ = ["VirtualClock"]
+
+
+class VirtualClock(Clock):
+    """Stands still until `advance` is called. ``open_engine(clock=VirtualClock())``.
+
+    Args:
+        start: the instant at which it stands, aware.
+    """
+
+    def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:  # noqa: B008
+        self._now = start
+        self._moved = trio.Event()
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, instant: datetime) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._now < instant:
+            await self._moved.wait()
+
+    def advance(self, seconds: float) -> None:
+        """Move on, or back when negative; sleepers whose instant has come wake up."""
+        self._now += timedelta(seconds=seconds)
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()

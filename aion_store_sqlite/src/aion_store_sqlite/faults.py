@@ -1,0 +1,56 @@
+"""Faults: errors of SQLite's as sentences that say what to do. Nothing is tried again here."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from aion_core.errors import StoreError, StoreUnavailableError
+
+__all__ = ["commit_fault", "fault"]
+
+
+def fault(error: sqlite3.Error, path: Path) -> StoreError:
+    """The error of a statement that left nothing in the file."""
+    sentence = _SENTENCES.get(_code(error))
+    if sentence is None:
+        return StoreError(f"SQLite refused a statement on {str(path)!r}: {error}")
+    return StoreUnavailableError(sentence.format(path=str(path), error=error))
+
+
+def commit_fault(error: sqlite3.Error, path: Path) -> StoreError:
+    """The error of a COMMIT.
+
+    A commit that found no room, or a lock in its way, was not written. After any other the
+    transaction may still be found in the WAL: a failed fsync does not take back what the system
+    already holds.
+    """
+    if _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+        return fault(error, path)
+    return StoreError(
+        f"a commit to {str(path)!r} failed ({error}) and may have been written all the same; "
+        "read the history before trying again"
+    )
+
+
+def _code(error: sqlite3.Error) -> int:
+    # Errors of the Python module itself carry no code. The low byte is the primary code.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+_BUSY = "another program keeps {path!r} locked; end its transaction or stop it"
+_DENIED = "{path!r} cannot be written ({error}); check its permissions and its directory's"
+_SENTENCES = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_PERM: _DENIED,
+    sqlite3.SQLITE_READONLY: _DENIED,
+    sqlite3.SQLITE_CANTOPEN: (
+        "{path!r} cannot be opened ({error}); check that it is a file, and its permissions"
+    ),
+    sqlite3.SQLITE_FULL: "there is no room to write to {path!r} ({error}); free some disk space",
+    sqlite3.SQLITE_IOERR: "reading or writing {path!r} failed ({error}); check the disk",
+    sqlite3.SQLITE_NOMEM: "there was not enough memory to write to {path!r}; free some",
+    sqlite3.SQLITE_NOTADB: "{path!r} is not a SQLite database; name another file",
+    sqlite3.SQLITE_CORRUPT: "{path!r} is damaged ({error}); restore it from a back-up",
+}
