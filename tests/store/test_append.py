@@ -60,9 +60,7 @@ async def test_a_workflow_cannot_be_created_twice(
 ) -> None:
     await kit.write(writer, kit.Story().started(run_id="first"))
     with pytest.raises(SequenceConflictError):
-        await kit.write(writer, kit.Story().started(run_id="second")) if False else await (
-            writer.append(WorkflowId("w"), kit.Story().started(run_id="second").events, 0)
-        )
+        await writer.append(WorkflowId("w"), kit.Story().started(run_id="second").events, 0)
     summary = await store.read_summary(WorkflowId("w"))
     assert summary is not None
     assert summary.run_id == "first"

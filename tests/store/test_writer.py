@@ -96,15 +96,22 @@ async def test_a_fenced_writer_is_told_even_when_it_has_nothing_to_write(
 async def test_the_end_of_a_fenced_writer_leaves_its_successor_alone(
     opener: Opener, kit: Kit
 ) -> None:
-    async with opener() as one, opener() as other:
+    taken_over, old_has_ended = trio.Event(), trio.Event()
+
+    async def successor() -> None:
+        async with opener() as other, other.writer(takeover=True) as new:
+            taken_over.set()
+            await old_has_ended.wait()
+            await kit.write(new, kit.Story().started())
+
+    async with opener() as one, trio.open_nursery() as nursery:
         async with one.writer():
-            successor = other.writer(takeover=True)
-            new = await successor.__aenter__()
+            nursery.start_soon(successor)
+            await taken_over.wait()
         with pytest.raises(StoreUnavailableError):
             async with one.writer():
                 pass
-        await kit.write(new, kit.Story().started())
-        await successor.__aexit__(None, None, None)
+        old_has_ended.set()
 
 
 async def test_a_takeover_where_nobody_writes_is_a_writer_like_any(

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
-from aion_core import events as e
-from aion_core.errors import PayloadError
-from aion_core.payloads import PayloadConverter
 
 from aion_cli.demo.evidence import Evidence, is_over, states_by_activity
 from aion_cli.demo.ledger import Execution
 from aion_cli.demo.orders import CARD_DECLINED, End, Order, Outcome
+from aion_core import events as e
+from aion_core.errors import PayloadError
+from aion_core.payloads import PayloadConverter
 
 __all__ = ["Finding", "check", "recorded_end"]
 

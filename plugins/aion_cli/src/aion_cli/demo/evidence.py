@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
-from aion_core import events as e
 
 from aion_cli.demo.ledger import Execution
+from aion_core import events as e
 
 __all__ = [
     "ActivityState",

@@ -7,6 +7,7 @@ through copies; the engine's process does not know that it is watched.
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -81,6 +82,11 @@ class Trial:
         self._kills: list[Kill] = []
         self._snapshot = Snapshot()
 
+    @property
+    def sabotage_is_due(self) -> bool:
+        """Sabotage was asked for, and no kill has found anything to take away."""
+        return self._sabotage
+
     async def run(self, time_limit: float) -> Evidence:
         """Let the engine work, and die, until all orders are over or the time is.
 
@@ -128,7 +134,7 @@ class Trial:
                 await trio.sleep(self._plan.delay())
                 process.kill()
                 # It may have ended by itself just before.
-                return await process.wait() != 0
+                return await process.wait() == -signal.SIGKILL
             await trio.sleep(LEDGER_INTERVAL_S)
         return False
 
@@ -146,7 +152,8 @@ class Trial:
         self._snapshot = Snapshot()
         while True:
             await trio.sleep(SNAPSHOT_INTERVAL_S)
-            if not self._place.database.exists():
+            # Before the first execution the store may still be in the making.
+            if not self._ledger:
                 continue
             self._snapshot = await read_snapshot(await self._copy("now"))
             self._spectator.saw(self._snapshot, self._ledger)
@@ -155,9 +162,7 @@ class Trial:
         number = len(self._kills) + 1
         histories = await read_histories(await self._copy(f"kill-{number}"))
         self._read_ledger()
-        kill = Kill(
-            number=number, pid=self._pid, ledger=tuple(self._ledger), histories=histories
-        )
+        kill = Kill(number=number, pid=self._pid, ledger=tuple(self._ledger), histories=histories)
         self._kills.append(kill)
         return kill
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -46,19 +47,15 @@ async def see_through(demo_order: DemoOrder, handle: aion.WorkflowHandle[object]
     answer = demo_order.answer
     if answer is not None:
         await trio.sleep(answer.after_s)
-        try:
+        with suppress(aion.WorkflowClosedError):  # it did not come to a question
             # The signal's id makes this harmless when a process before us has sent it already.
             await handle.signal(
                 approval,
                 Approval(by=answer.by, granted=answer.granted),
                 signal_id=f"answer-{demo_order.order.order_id}",
             )
-        except aion.WorkflowClosedError:
-            pass
-    try:
+    with suppress(aion.WorkflowFailedError):  # a declined card
         await handle.result()
-    except aion.WorkflowFailedError:
-        pass  # a declined card
 
 
 async def end_with_parent() -> None:

@@ -10,10 +10,10 @@ import random
 import time
 from decimal import Decimal
 
-import aion_runtime as aion
 import attrs
 import trio
 
+import aion_runtime as aion
 from aion_cli.demo.ledger import LEDGER
 from aion_cli.demo.orders import CARD_DECLINED, End, Line, Order, Outcome
 
