@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"aion: {_one_line(error.format_message())}{_hint(error)}", err=True)
+        click.echo(f"aion: {_one_line(error.format_message()).rstrip('.')}{_hint(error)}", err=True)
         sys.exit(error.exit_code)
     sys.exit(code)
 

@@ -87,7 +87,8 @@ def _ran_too_often(evidence: Evidence) -> Iterator[Finding]:
         if times[key] > 1 + open_at:
             yield Finding(
                 "ran-too-often",
-                f"{_name(line)} ran {times[key]} times, but only {open_at} kills found it open",
+                f"{_name(line)} ran {times[key]} times, but the number of kills that found it "
+                f"open is {open_at}",
             )
 
 
@@ -150,13 +151,17 @@ def _wrong_ends(evidence: Evidence, expected: Mapping[str, End]) -> Iterator[Fin
 
 def recorded_end(history: Sequence[e.HistoryEvent]) -> End | str:
     """How a run ended; in words when it is none of the ends that an order can have."""
+    try:
+        return _decoded_end(history[0], history[-1])
+    except PayloadError as error:
+        return f"something unreadable ({error})"
+
+
+def _decoded_end(started: e.HistoryEvent, terminal: e.HistoryEvent) -> End | str:
     converter = PayloadConverter()
-    match history[0], history[-1]:
+    match started, terminal:
         case _, e.WorkflowCompleted(result=result):
-            try:
-                end: End = converter.decode(result, End)
-            except PayloadError as error:
-                return f"something unreadable ({error})"
+            end: End = converter.decode(result, End)
             return end
         case e.WorkflowStarted(input=input), e.WorkflowFailed(error=failure) if (
             failure.type == CARD_DECLINED
@@ -171,7 +176,7 @@ def recorded_end(history: Sequence[e.HistoryEvent]) -> End | str:
         case _, e.WorkflowFailed(error=failure):
             return f"a failure ({failure.type}: {failure.message})"
         case _:
-            return f"a {type(history[-1]).__name__}"
+            return f"a {type(terminal).__name__}"
 
 
 def _kills_that_prove_nothing(evidence: Evidence, wanted: int) -> Iterator[Finding]:

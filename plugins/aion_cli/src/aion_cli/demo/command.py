@@ -19,10 +19,10 @@ Exit codes:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, short_help="Kill a working engine, and check that nothing was lost.")
 @click.option(
     "--kills",
-    type=click.IntRange(3, 20),
+    type=click.IntRange(3, 10),
     default=3,
     show_default=True,
     help="How often to kill the engine.",

@@ -11,16 +11,20 @@ from typing import Any
 import attrs
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from aion_cli.demo.check import Finding, recorded_end
-from aion_cli.demo.evidence import Evidence, is_over, states_by_activity
+from aion_cli.demo.evidence import Evidence, is_over
 from aion_cli.demo.orders import DemoOrder, End, Outcome
 
 __all__ = ["Report", "print_report", "report_as_json"]
 
-WIDE = 100
+NARROWEST_CUSTOMER, WIDEST_CUSTOMER = 8, 30
+OTHER_COLUMNS = 69
+"""Width of the table without the customers' names."""
+
 FINDINGS_SHOWN = 8
 STYLES = {Outcome.SHIPPED: "green", Outcome.REFUNDED: "yellow", Outcome.DECLINED: "red"}
 
@@ -43,10 +47,19 @@ class Report:
     sabotaged: bool
 
     @property
+    def attempts(self) -> int:
+        """How many attempts of activities were executed, however often."""
+        return len({(x.workflow_id, x.activity_id, x.attempt) for x in self.evidence.ledger})
+
+    @property
+    def activities(self) -> int:
+        """How many activities were executed, in however many attempts."""
+        return len({(x.workflow_id, x.activity_id) for x in self.evidence.ledger})
+
+    @property
     def repeated(self) -> int:
         """Executions beyond the first of their attempt."""
-        lines = self.evidence.ledger
-        return len(lines) - len({(x.workflow_id, x.activity_id, x.attempt) for x in lines})
+        return len(self.evidence.ledger) - self.attempts
 
     def end(self, demo_order: DemoOrder) -> End | str:
         """How an order ended."""
@@ -64,13 +77,25 @@ class Report:
 
 def print_report(report: Report, console: Console) -> None:
     """Print table, verdict and what to try next."""
+    console.print()
     console.print(_table(report, console.width))
+    console.print()
     for line in _verdict(report):
-        console.print(line, soft_wrap=True)
+        _print_line(line, console)
     console.print()
     console.print(Text("Try next", style="bold"))
     for command, purpose in _next(report):
-        console.print(Text(f"  {command}\n      {purpose}"), soft_wrap=True)
+        _print_line(Text(f"  {command}"), console)
+        _print_line(Text(f"      {purpose}"), console)
+
+
+def _print_line(line: Text, console: Console) -> None:
+    """Print a line; where people read, a long one is wrapped under its indent."""
+    if not console.is_terminal:
+        console.print(line, soft_wrap=True)
+        return
+    indent = len(line.plain) - len(line.plain.lstrip(" "))
+    console.print(Padding(line[indent:], (0, 0, 0, indent)))
 
 
 def report_as_json(report: Report) -> str:
@@ -104,32 +129,34 @@ def report_as_json(report: Report) -> str:
 
 def _order_as_json(report: Report, demo_order: DemoOrder) -> dict[str, Any]:
     end = report.end(demo_order)
-    known = isinstance(end, End)
+    known = end if isinstance(end, End) else None
     return {
         "workflow_id": demo_order.workflow_id,
         "customer": demo_order.order.customer,
         "currency": demo_order.order.currency,
         "total": str(demo_order.order.total),
-        "outcome": end.outcome.value if known else None,
-        "charged": str(end.charged) if known else None,
-        "refunded": str(end.refunded) if known else None,
-        "detail": end.reason if known else end,
+        "outcome": None if known is None else known.outcome.value,
+        "charged": None if known is None else str(known.charged),
+        "refunded": None if known is None else str(known.refunded),
+        "detail": end if known is None else known.reason,
         "events": report.events(demo_order),
         "crashes_survived": report.crashes(demo_order),
     }
 
 
 def _table(report: Report, width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    customer_width = max(NARROWEST_CUSTOMER, min(width - OTHER_COLUMNS, WIDEST_CUSTOMER))
     table.add_column("Order", no_wrap=True)
     table.add_column("Customer", no_wrap=True)
     table.add_column("Total", justify="right", no_wrap=True)
     table.add_column("Outcome", no_wrap=True)
     table.add_column("Events", justify="right", no_wrap=True)
-    table.add_column("Crashes survived" if width >= WIDE else "Crashes", justify="right")
+    wide = customer_width == WIDEST_CUSTOMER
+    table.add_column("Crashes survived" if wide else "Crashes", justify="right", no_wrap=True)
     for each in report.demo_orders:
         customer = Text(_visible(each.order.customer))
-        customer.truncate(30 if width >= WIDE else 14, overflow="ellipsis")
+        customer.truncate(customer_width, overflow="ellipsis")
         crashes = report.crashes(each)
         table.add_row(
             each.order.order_id,
@@ -152,22 +179,23 @@ def _outcome(end: End | str) -> Text:
 def _verdict(report: Report) -> list[Text]:
     evidence = report.evidence
     facts = (
-        f"{len(evidence.kills)} kills in {report.seconds:.1f} s; {len(evidence.ledger)} executions "
-        f"of {len(states_by_activity(evidence.histories))} activities, {report.repeated} of them "
-        "again because their outcome was not on disk yet"
+        f"{len(evidence.kills)} kills in {report.seconds:.1f} s. {len(evidence.ledger)} executions "
+        f"= {report.activities} activities + {report.attempts - report.activities} retries + "
+        f"{report.repeated} repeated"
     )
     if not report.findings:
         return [
             Text("Nothing was lost, and nothing ran again that had completed.", style="bold green"),
-            Text(facts),
+            Text(f"{facts},"),
+            Text("as a kill came before their outcome was on disk."),
         ]
     rest = len(report.findings) - FINDINGS_SHOWN
     return [
         Text(f"The check failed, with {len(report.findings)} findings:", style="bold red"),
         *(Text(f"  {_visible(each.text)}") for each in report.findings[:FINDINGS_SHOWN]),
         *([Text(f"  … and {rest} more; --json shows all")] if rest > 0 else []),
+        Text(f"{facts}."),
         *([Text("That is as it must be: this was sabotage.")] if report.sabotaged else []),
-        Text(facts),
     ]
 
 
@@ -183,7 +211,7 @@ def _next(report: Report) -> list[tuple[str, str]]:
         ]
     return [
         *look,
-        ("aion demo --kills 8", "more kills"),
+        ("aion demo --kills 10", "more kills"),
         ("aion demo --sabotage", "lose one recorded outcome on purpose: the check finds it"),
     ]
 

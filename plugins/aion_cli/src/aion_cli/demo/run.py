@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import click
 import trio
 from rich.console import Console
 
@@ -69,49 +70,51 @@ def run_demo(options: DemoOptions) -> int:
             seed=options.seed,
             sabotage=options.sabotage,
         )
-        evidence = trio.run(_run_unless_stopped, place, trial, options.time_limit)
-    if isinstance(evidence, signal.Signals):
-        return 128 + evidence
-    if trial.sabotage_is_due:
-        raise NothingToSabotageError("no kill found a completed charge; try another --seed")
+        outcome = trio.run(_run_unless_stopped, place, trial, options.time_limit)
+    if isinstance(outcome, signal.Signals):
+        click.echo(f"aion: stopped by {outcome.name}", err=True)
+        return 128 + outcome
     expected = {each.workflow_id: expected_end(each) for each in demo_orders}
+    findings = check(outcome, expected, kills=options.kills)
+    if trial.sabotage_is_due and not findings:
+        raise NothingToSabotageError("no kill found a completed charge; try another --seed")
     report = Report(
         demo_orders=demo_orders,
-        evidence=evidence,
-        findings=check(evidence, expected, kills=options.kills),
+        evidence=outcome,
+        findings=findings,
         seed=options.seed,
         seconds=time.monotonic() - began,
         kept=options.keep,
-        sabotaged=options.sabotage,
+        sabotaged=options.sabotage and not trial.sabotage_is_due,
     )
     if options.as_json:
         sys.stdout.write(report_as_json(report) + "\n")
     else:
         print_report(report, console)
-    return ExitCode.CHECK_FAILED if report.findings else ExitCode.OK
+    return ExitCode.CHECK_FAILED if findings else ExitCode.OK
 
 
 async def _run_unless_stopped(
     place: Place, trial: Trial, time_limit: float
 ) -> Evidence | signal.Signals:
     """The trial's evidence, or the signal that ended it; either way its process is gone."""
-    stopped_by: list[signal.Signals] = []
+    outcome: Evidence | signal.Signals | None = None
 
     async def wait_for_signal() -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
-            async for number in received:
-                stopped_by.append(signal.Signals(number))
-                nursery.cancel_scope.cancel()
-
-    evidence: Evidence | None = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait_for_signal)
-        # Here a missing store is an error of one line; in the child it would be a mystery.
-        async with aion.open_store(store_url(place.database)):
-            pass
-        evidence = await trial.run(time_limit)
+        nonlocal outcome
+        outcome = signal.Signals(await anext(received))
         nursery.cancel_scope.cancel()
-    return evidence if evidence is not None else stopped_by[0]
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_for_signal)
+            # Here a missing store is an error of one line; in the child it would be a mystery.
+            async with aion.open_store(store_url(place.database)):
+                pass
+            outcome = await trial.run(time_limit)
+            nursery.cancel_scope.cancel()
+    assert outcome is not None
+    return outcome
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from aion_cli.demo.evidence import Kill
 from aion_cli.demo.ledger import Execution
-from aion_cli.demo.orders import DemoOrder
+from aion_cli.demo.orders import CARD_DECLINED, DemoOrder
 from aion_cli.demo.place import Snapshot
 from aion_cli.demo.sabotage import Cut
 from aion_core.history import WorkflowSummary
@@ -23,7 +23,7 @@ from aion_core.status import WorkflowStatus
 
 __all__ = ["LiveSpectator", "PlainSpectator", "SilentSpectator"]
 
-CELL_WIDTH = 19
+CELL_WIDTH = 20
 PLAIN_INTERVAL_S = 1.0
 
 
@@ -53,7 +53,7 @@ class PlainSpectator:
         self._say(f"Aion demo: {self._orders} orders, seed {seed}")
 
     def started(self, pid: int) -> None:
-        self._say(f"engine started: process {pid}")
+        self._say(f"engine started, pid {pid}")
 
     def saw(self, snapshot: Snapshot, ledger: Sequence[Execution]) -> None:
         if time.monotonic() - self._shown_at >= PLAIN_INTERVAL_S:
@@ -100,8 +100,8 @@ class LiveSpectator:
             self._console.print(line, soft_wrap=True)
 
     def started(self, pid: int) -> None:
-        again = "again " if self._log else ""
-        self._engine = Text(f"engine running {again}in process {pid}", style="green")
+        again = " again" if self._log else ""
+        self._engine = Text(f"engine started{again}, pid {pid}", style="green")
         self._draw()
 
     def saw(self, snapshot: Snapshot, ledger: Sequence[Execution]) -> None:
@@ -110,7 +110,7 @@ class LiveSpectator:
 
     def killed(self, kill: Kill) -> None:
         self._log.append(Text(_obituary(kill), style="red"))
-        self._engine = Text("engine dead", style="bold red")
+        self._engine = Text("engine killed", style="bold red")
         self._draw()
 
     def sabotaged(self, cut: Cut) -> None:
@@ -119,21 +119,21 @@ class LiveSpectator:
 
     def _draw(self) -> None:
         progress = _progress(self._snapshot, self._ledger, len(self._demo_orders))
-        parts = [
+        parts: list[RenderableType] = [
             Text(self._title, style="bold"),
             Text(),
             self._grid(),
             Text(),
-            Text.assemble(self._engine, f"  {progress}"),
+            Text.assemble(self._engine, f": {progress}"),
             *self._log,
         ]
         self._live.update(Group(*parts), refresh=True)
 
     def _grid(self) -> Table:
         columns = max(1, self._console.width // CELL_WIDTH)
-        grid = Table.grid(padding=0)
+        grid = Table.grid(padding=(0, 1, 0, 0))
         for _ in range(columns):
-            grid.add_column(width=CELL_WIDTH, no_wrap=True)
+            grid.add_column(width=CELL_WIDTH - 1, no_wrap=True)
         runs = {str(run.workflow_id): run for run in self._snapshot.runs}
         cells = [
             Text.assemble((f"{each.order.order_id} ", "dim"), self._state(runs, each.workflow_id))
@@ -150,7 +150,8 @@ class LiveSpectator:
         if run.status is WorkflowStatus.COMPLETED:
             return Text("✔ done", style="green")
         if run.status is WorkflowStatus.FAILED:
-            return Text("✘ failed", style="red")
+            declined = (run.failure_reason or "").startswith(CARD_DECLINED)
+            return Text("✘ declined" if declined else "✘ failed", style="red")
         if run.workflow_id in self._snapshot.waiting:
             return Text("◌ approval?", style="yellow")
         busy = (
@@ -163,21 +164,24 @@ class LiveSpectator:
 
 def _progress(snapshot: Snapshot, ledger: Sequence[Execution], orders: int) -> str:
     over = sum(run.status.is_closed for run in snapshot.runs)
-    return f"{over} of {orders} orders over, {len(ledger)} executions of activities"
+    return f"{over} of {orders} orders over, {_number(len(ledger), 'execution', 'executions')}"
 
 
 def _obituary(kill: Kill) -> str:
     return (
-        f"kill {kill.number}: process {kill.pid} with {len(kill.in_flight)} activities in flight "
-        f"and {len(kill.waiting)} runs waiting; {kill.settled} outcomes on disk"
+        f"kill {kill.number} (pid {kill.pid}): "
+        f"{_number(len(kill.in_flight), 'activity', 'activities')} in flight, "
+        f"{_number(len(kill.waiting), 'run', 'runs')} waiting, "
+        f"{_number(kill.settled, 'outcome', 'outcomes')} on disk"
     )
+
+
+def _number(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
 
 
 def _confession(cut: Cut) -> str:
-    return (
-        f"sabotage: took the outcome of {cut.activity} ({cut.activity_id}) and all after it out "
-        f"of the history of {cut.workflow_id}"
-    )
+    return f"sabotage: {cut.workflow_id} has lost the outcome of {cut.activity}, and all after it"
 
 
 def _counted(names: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from aion_cli.demo.workload import Approval, approval, fulfil
 
 __all__ = ["main"]
 
-ARRIVAL_INTERVAL_S = 0.13
+ARRIVAL_INTERVAL_S = 0.16
 
 
 async def fulfil_all(place: Place) -> None:
