@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -138,6 +139,9 @@ def payload(json: str) -> Payload:
 FAILURE = Failure(type="Declined", message="no money", kind="retryable")
 
 
+_Story: TypeAlias = Story
+
+
 class Kit:
     """What the tests call by ``kit``."""
 
@@ -147,7 +151,7 @@ class Kit:
     failure = FAILURE
 
     @staticmethod
-    async def write(writer: StoreWriter, *stories: Story) -> None:
+    async def write(writer: StoreWriter, *stories: _Story) -> None:
         """Append what is new, in one transaction; nothing of it may be refused."""
         refusals = await writer.append_many([story.append() for story in stories])
         assert list(refusals) == [None] * len(stories)
@@ -166,7 +170,7 @@ class Kit:
             assert len(page.runs) == limit
 
     @staticmethod
-    def of(story: Story, numbers: Iterable[int]) -> list[e.HistoryEvent]:
+    def of(story: _Story, numbers: Iterable[int]) -> list[e.HistoryEvent]:
         """Single events of a story, by seq."""
         return [story.events[number - 1] for number in numbers]
 
@@ -184,6 +188,17 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def sqlite_opener(database: Path) -> Opener:
     return lambda: open_store(f"sqlite:///{database}")
+
+
+@pytest.fixture
+def execute(database: Path) -> Iterator[Callable[..., list[tuple[object, ...]]]]:
+    """Runs a statement as another program would."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+
+        def run(sql: str, *parameters: object) -> list[tuple[object, ...]]:
+            return connection.execute(sql, parameters).fetchall()
+
+        yield run
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -10,6 +10,7 @@ import trio
 
 from aion_core.contracts import Append, EventStore, StoreWriter
 from aion_core.errors import SequenceConflictError, StoreError
+from aion_core.events import SignalReceived, WorkflowStarted
 from aion_core.ids import WorkflowId
 from aion_core.payloads import Payload
 
@@ -24,7 +25,7 @@ HOSTILE = [
     "right-to-left \u202e and \u2028",
     "\N{PILE OF POO}\N{COMBINING ACUTE ACCENT}",
     "\ufffe\uffff",
-    "{\"json\": true}\\\\",
+    '{"json": true}\\\\',
     "line\r\nbreak\ttab\x7f",
     "x" * 10_000,
 ]
@@ -45,9 +46,7 @@ async def test_events_come_back_as_they_were_written(
     assert list(await store.read_history(story.workflow_id)) == story.events
 
 
-async def test_another_head_is_a_conflict_that_names_both(
-    writer: StoreWriter, kit: Kit
-) -> None:
+async def test_another_head_is_a_conflict_that_names_both(writer: StoreWriter, kit: Kit) -> None:
     story = kit.Story().started().signals(2)
     await kit.write(writer, story)
     with pytest.raises(SequenceConflictError) as caught:
@@ -66,9 +65,7 @@ async def test_a_workflow_cannot_be_created_twice(
     assert summary.run_id == "first"
 
 
-async def test_an_append_to_an_absent_workflow_is_a_conflict(
-    writer: StoreWriter, kit: Kit
-) -> None:
+async def test_an_append_to_an_absent_workflow_is_a_conflict(writer: StoreWriter, kit: Kit) -> None:
     story = kit.Story().started().signal()
     with pytest.raises(SequenceConflictError) as caught:
         await writer.append(story.workflow_id, kit.of(story, [2]), 1)
@@ -214,7 +211,9 @@ async def test_half_a_surrogate_in_a_column_is_refused_alone(
 
 async def test_a_value_without_a_stored_form_is_refused(writer: StoreWriter, kit: Kit) -> None:
     story = kit.Story().started()
-    event = attrs.evolve(story.events[0], attributes={"since": object()})
+    (start,) = story.events
+    assert isinstance(start, WorkflowStarted)
+    event = attrs.evolve(start, attributes={"since": object()})
     with pytest.raises(StoreError, match="event 1"):
         await writer.append(story.workflow_id, [event], 0)
 
@@ -253,7 +252,9 @@ async def test_a_payload_of_one_mebibyte_comes_back(
 ) -> None:
     story = kit.Story().started().signal()
     data = bytes(range(256)) * 4096
-    binary = attrs.evolve(story.events[1], payload=Payload("application/octet-stream", data))
+    _, signal = story.events
+    assert isinstance(signal, SignalReceived)
+    binary = attrs.evolve(signal, payload=Payload("application/octet-stream", data))
     await writer.append(story.workflow_id, [story.events[0], binary], 0)
     assert list(await store.read_history(story.workflow_id)) == [story.events[0], binary]
 
@@ -276,23 +277,27 @@ async def test_of_twenty_racers_on_one_head_one_wins(
     await kit.write(writer, story)
     for head in range(1, 11):
         winners: list[int] = []
-
-        async def race(racer: int, head: int = head, winners: list[int] = winners) -> None:
-            mine = kit.Story().started().signals(head - 1).signal(json=str(racer))
-            try:
-                await writer.append(story.workflow_id, mine.events[head:], head)
-            except SequenceConflictError as conflict:
-                assert conflict.found == head + 1
-            else:
-                winners.append(racer)
-
+        found: set[int] = set()
         async with trio.open_nursery() as nursery:
             for racer in range(20):
-                nursery.start_soon(race, racer)
+                nursery.start_soon(_race, writer, kit, head, racer, winners, found)
         assert len(winners) == 1
+        assert found == {head + 1}
         history = await store.read_history(story.workflow_id)
         assert [event.seq for event in history] == list(range(1, head + 2))
         assert history[-1].payload.data == str(winners[0]).encode()  # type: ignore[attr-defined]
+
+
+async def _race(
+    writer: StoreWriter, kit: Kit, head: int, racer: int, winners: list[int], found: set[int]
+) -> None:
+    mine = kit.Story().started().signals(head - 1).signal(json=str(racer))
+    try:
+        await writer.append(mine.workflow_id, mine.events[head:], head)
+    except SequenceConflictError as conflict:
+        found.add(conflict.found)
+    else:
+        winners.append(racer)
 
 
 async def test_what_was_written_is_there_when_opened_again(opener: Opener, kit: Kit) -> None:

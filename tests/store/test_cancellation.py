@@ -31,9 +31,7 @@ async def test_the_rows_are_exactly_what_was_acknowledged(
             await trio.lowlevel.checkpoint()
         scope.cancel()
 
-    stories = [
-        kit.Story(str(n)).started().scheduled("a").timer("t", kit.at(n)) for n in range(200)
-    ]
+    stories = [kit.Story(str(n)).started().scheduled("a").timer("t", kit.at(n)) for n in range(200)]
     async with trio.open_nursery() as nursery:
         for story in stories:
             scope = trio.CancelScope()
@@ -67,9 +65,7 @@ async def test_a_store_stays_usable_when_all_of_its_callers_are_cancelled(
         assert list(await store.read_history(story.workflow_id)) == story.events
 
 
-async def test_closing_in_a_cancelled_scope_leaves_nothing_behind(
-    opener: Opener, kit: Kit
-) -> None:
+async def test_closing_in_a_cancelled_scope_leaves_nothing_behind(opener: Opener, kit: Kit) -> None:
     with trio.CancelScope() as scope:
         async with opener() as store, store.writer() as writer:
             await kit.write(writer, kit.Story().started())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,18 +155,16 @@ async def test_instants_of_any_age_are_kept_to_the_microsecond(
     assert await store.next_timer(kit.at(0)) == late
 
 
-async def test_every_call_is_a_checkpoint(
-    store: EventStore, writer: StoreWriter, kit: Kit
-) -> None:
+async def test_every_call_is_a_checkpoint(store: EventStore, writer: StoreWriter, kit: Kit) -> None:
     story = kit.Story().started()
     await kit.write(writer, story)
-    calls = [
+    calls: list[Callable[[], Awaitable[object]]] = [
         lambda: store.read_history(story.workflow_id),
         lambda: store.read_summary(story.workflow_id),
-        lambda: store.list_runs(),
-        lambda: store.open_activities(),
+        store.list_runs,
+        store.open_activities,
         lambda: store.expired_timers(kit.at(0)),
-        lambda: store.next_timer(),
+        store.next_timer,
         lambda: writer.append_many([story.signal().append()]),
         lambda: writer.append_many([]),
         lambda: writer.append(story.workflow_id, [], 1),
@@ -174,6 +173,6 @@ async def test_every_call_is_a_checkpoint(
     for call in calls:
         with trio.CancelScope() as scope:
             scope.cancel()
-            await call()  # type: ignore[no-untyped-call]
+            await call()
         assert scope.cancelled_caught
     assert list(await store.read_history(story.workflow_id)) == story.events[:1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from aion_core.contracts import EventStore
 from aion_core.errors import FencedError, StoreError, StoreUnavailableError
@@ -161,10 +162,9 @@ async def test_appends_under_way_at_the_end_of_the_writer_are_answered(
     store: EventStore, kit: Kit
 ) -> None:
     stories = [kit.Story(str(number)).started() for number in range(10)]
-    async with trio.open_nursery() as nursery:
-        async with store.writer() as writer:
-            for story in stories:
-                nursery.start_soon(kit.write, writer, story)
-            await trio.testing.wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, store.writer() as writer:
+        for story in stories:
+            nursery.start_soon(kit.write, writer, story)
+        await trio.testing.wait_all_tasks_blocked()
     for story in stories:
         assert list(await store.read_history(story.workflow_id)) == story.events

@@ -63,7 +63,10 @@ class Connection:
             await on_trio(self._loop, self._raw.close())
 
 
+# A KeyboardInterrupt between "connected" and "will be closed" would leave the thread running, and
+# the interpreter would never end.
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def open_connection(path: Path, *, read_only: bool = False) -> AsyncIterator[Connection]:
     """Open a file of SQLite's; transactions are begun and ended by the functions themselves.
 

@@ -61,7 +61,8 @@ class GroupCommit(Generic[Item, Result]):
             raise self._refusal()
         request = _Request(items, trio.lowlevel.current_task())
         self._queue.append(request)
-        self._idle.unpark()
+        if self._idle:
+            self._idle.unpark()
 
         def abort(_: object) -> trio.lowlevel.Abort:
             if request.in_flight:

@@ -14,7 +14,7 @@ from aion_core.errors import FencedError, SequenceConflictError, StoreError
 from aion_core.history import RunClosed, RunOpened
 from aion_core.ids import WorkflowId
 from aion_store_sqlite.encoded import EncodedAppend
-from aion_store_sqlite.faults import commit_fault
+from aion_store_sqlite.faults import commit_fault, fault
 from aion_store_sqlite.rows import NotOpenError, apply_change, create_workflow
 
 __all__ = ["Log"]
@@ -38,6 +38,9 @@ class Log:
 
         Args:
             confirm: called when nobody else can be claiming; raises when it is not to be after all.
+
+        Raises:
+            StoreError: nobody is fenced.
         """
         try:
             cursor = self._begin(connection)
@@ -46,8 +49,10 @@ class Log:
             epoch = self._epoch + 1
             cursor.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
             cursor.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._forget(connection)
+            if isinstance(error, sqlite3.Error):
+                raise fault(error, self._path) from error
             raise
         self._epoch = epoch
         return epoch
@@ -75,8 +80,10 @@ class Log:
                 heads.clear()
                 cursor = self._authorized(connection, epoch)
                 refusals = self._write_one_by_one(cursor, batch, heads)
-        except BaseException:
+        except BaseException as error:
             self._forget(connection)
+            if isinstance(error, sqlite3.Error):
+                raise fault(error, self._path) from error
             raise
         try:
             cursor.execute("COMMIT")
@@ -116,7 +123,9 @@ class Log:
             self._data_version = version
 
     def _forget(self, connection: sqlite3.Connection) -> None:
-        self._heads.clear()
+        # Has everything read anew: of a failed COMMIT, even of a claim's, this connection's own
+        # `data_version` does not tell.
+        self._data_version = None
         # The first error is the one to tell; `_begin` tries again.
         with suppress(sqlite3.Error):
             connection.rollback()

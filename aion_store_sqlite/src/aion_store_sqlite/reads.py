@@ -53,12 +53,15 @@ def events_after(
         seq += 1
         if found != seq:
             raise CorruptHistoryError(workflow_id, seq, "seq", "the event is missing")
+        column = "recorded_at"
         try:
             instant = from_micros(recorded_at)
+            column = "kind"
             name = kind.decode()
+            column = "data"
             text = data.decode()
-        except (TypeError, ValueError, OverflowError, OSError, AttributeError) as error:
-            raise CorruptHistoryError(workflow_id, seq, "its columns", str(error)) from error
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            raise CorruptHistoryError(workflow_id, seq, column, str(error)) from error
         events.append(
             decode_event(name, text, seq=seq, recorded_at=instant, workflow_id=workflow_id)
         )
@@ -92,11 +95,16 @@ def run_page(connection: sqlite3.Connection, limit: int, cursor: str | None) -> 
     rows = connection.execute(
         f"""
         {_SUMMARY}
-        WHERE started_at <= ?1 AND (started_at < ?1 OR workflow_id > ?2)
-        ORDER BY started_at DESC, workflow_id LIMIT ?3
+        WHERE started_at <= :started_at
+            AND (started_at < :started_at OR workflow_id > :workflow_id)
+        ORDER BY started_at DESC, workflow_id LIMIT :limit
         """,
         # One more than asked for, to know whether there is another page.
-        (started_at, workflow_id, min(limit + 1, sys.maxsize)),
+        {
+            "started_at": started_at,
+            "workflow_id": workflow_id,
+            "limit": min(limit + 1, sys.maxsize),
+        },
     ).fetchall()
     runs = [_summary(*row) for row in rows[:limit]]
     return RunPage(runs, _cursor(runs[-1]) if len(rows) > limit else None)
@@ -113,10 +121,11 @@ def open_activities(
             next_attempt_at, cancel_requested
         FROM workflows JOIN activities USING (workflow)
         WHERE closed_at IS NULL
-            AND workflow_id >= ?1 AND (workflow_id > ?1 OR scheduled_seq > ?2)
-        ORDER BY workflow_id, scheduled_seq LIMIT ?3
+            AND workflow_id >= :workflow_id
+            AND (workflow_id > :workflow_id OR scheduled_seq > :seq)
+        ORDER BY workflow_id, scheduled_seq LIMIT :limit
         """,
-        (workflow_id, seq, limit),
+        {"workflow_id": workflow_id, "seq": seq, "limit": limit},
     ).fetchall()
     return [
         OpenActivity(

@@ -1,0 +1,224 @@
+"""The log of the SQLite store, below tasks and queues: faults in the middle of a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aion_core.contracts import Append
+from aion_core.errors import (
+    FencedError,
+    SequenceConflictError,
+    StoreError,
+    StoreUnavailableError,
+)
+from aion_store_sqlite import log as log_module
+from aion_store_sqlite import reads
+from aion_store_sqlite.connection import open_connection
+from aion_store_sqlite.encoded import encode
+from aion_store_sqlite.log import Log
+from aion_store_sqlite.schema import create_file, prepare
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Kit, Story
+
+
+class FailingCommit(sqlite3.Connection):
+    """Fails its next COMMIT with a given error, before or after doing it."""
+
+    error: sqlite3.OperationalError | None = None
+    after: bool = False
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(FailingCursor)
+
+
+class FailingCursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> FailingCursor:
+        connection = self.connection
+        assert isinstance(connection, FailingCommit)
+        if sql == "COMMIT" and connection.error is not None:
+            error, connection.error = connection.error, None
+            if connection.after:
+                super().execute(sql)
+            raise error
+        return super().execute(sql, parameters)
+
+
+def _error(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("out of luck")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.fixture
+def connection(database: Path) -> Iterator[FailingCommit]:
+    create_file(database)
+    with closing(
+        sqlite3.connect(database, isolation_level=None, factory=FailingCommit)
+    ) as connection:
+        prepare(connection, database, "normal")
+        yield connection
+
+
+@pytest.fixture
+def log(database: Path, connection: FailingCommit) -> Log:
+    log = Log(database)
+    assert log.claim(connection, lambda: None) == 1
+    return log
+
+
+def _commit(log: Log, connection: sqlite3.Connection, *appends: Append) -> list[StoreError | None]:
+    return log.commit(connection, 1, [encode(append) for append in appends])
+
+
+def _history(connection: sqlite3.Connection, story: Story) -> Sequence[object]:
+    return reads.events_after(connection, story.workflow_id, 0, 99)
+
+
+def test_a_commit_without_room_wrote_nothing_and_can_be_tried_again(
+    log: Log, connection: FailingCommit, kit: Kit
+) -> None:
+    story = kit.Story().started()
+    append = story.append()
+    connection.error = _error(sqlite3.SQLITE_FULL)
+    with pytest.raises(StoreUnavailableError, match="free some disk space"):
+        _commit(log, connection, append)
+    assert _history(connection, story) == []
+    assert _commit(log, connection, append) == [None]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_commit_whose_answer_is_lost_is_an_error_that_asks_to_read(
+    log: Log, connection: FailingCommit, kit: Kit, after: bool
+) -> None:
+    story = kit.Story().started()
+    append = story.append()
+    connection.error = _error(sqlite3.SQLITE_IOERR_FSYNC)
+    connection.after = after
+    with pytest.raises(StoreError, match="read the history") as caught:
+        _commit(log, connection, append)
+    assert type(caught.value) is StoreError
+    # Whatever became of it, the log does not go on from what it believed.
+    assert len(_history(connection, story)) == after
+    (refusal,) = _commit(log, connection, append)
+    assert isinstance(refusal, SequenceConflictError) is after
+    assert _commit(log, connection, story.signal().append()) == [None]
+    assert _history(connection, story) == story.events
+
+
+def test_a_full_disk_fails_the_batch_whole_and_leaves_nothing(
+    log: Log, connection: FailingCommit, kit: Kit
+) -> None:
+    story = kit.Story().started()
+    assert _commit(log, connection, story.append()) == [None]
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    small, large = kit.Story("small").started(), kit.Story("large").started()
+    large.signal(json=f'"{"x" * 100_000}"')
+    with pytest.raises(StoreUnavailableError, match="free some disk space"):
+        _commit(log, connection, small.append(), large.append())
+    assert _history(connection, small) == []
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert _commit(log, connection, Append(large.workflow_id, large.events, 0)) == [None]
+    assert _commit(log, connection, story.signal().append()) == [None]
+    assert _history(connection, story) == story.events
+
+
+def test_a_lock_of_another_program_is_unavailable_for_now(
+    log: Log, connection: FailingCommit, database: Path, kit: Kit
+) -> None:
+    append = kit.Story().started().append()
+    connection.execute("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="end its transaction"):
+            _commit(log, connection, append)
+    assert _commit(log, connection, append) == [None]
+
+
+def _execute(connection: sqlite3.Connection, sql: str) -> None:
+    connection.execute(sql)
+
+
+async def test_errors_of_sqlite_come_out_as_sentences(database: Path) -> None:
+    create_file(database)
+    async with open_connection(database) as connection:
+        await connection.run(lambda raw: _execute(raw, "PRAGMA busy_timeout = 0"))
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError, match="another program keeps"):
+                await connection.run(lambda raw: _execute(raw, "BEGIN IMMEDIATE"))
+        with pytest.raises(StoreError, match="syntax error") as caught:
+            await connection.run(lambda raw: _execute(raw, "SELEKT"))
+        assert type(caught.value) is StoreError
+
+
+def test_writing_by_another_program_is_noticed(
+    log: Log, connection: FailingCommit, database: Path, kit: Kit
+) -> None:
+    story = kit.Story().started()
+    assert _commit(log, connection, story.append()) == [None]
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("INSERT INTO events SELECT NULL, workflow, 2, kind, 0, data FROM events")
+    (refusal,) = _commit(log, connection, story.signal().append())
+    assert isinstance(refusal, SequenceConflictError)
+    assert refusal.found == 2
+
+
+def test_a_head_remembered_wrongly_costs_nothing_but_time(
+    log: Log, connection: FailingCommit, kit: Kit
+) -> None:
+    stories = [kit.Story(name).started() for name in "abc"]
+    assert _commit(log, connection, *(story.append() for story in stories)) == [None] * 3
+    # Through the same connection, of which `data_version` does not tell.
+    connection.execute(
+        "INSERT INTO events SELECT NULL, workflow, 2, kind, 0, data FROM events "
+        "WHERE workflow = (SELECT workflow FROM workflows WHERE workflow_id = 'b')"
+    )
+    refusals = _commit(log, connection, *(story.signal().append() for story in stories))
+    assert refusals[0] is None
+    assert isinstance(refusals[1], SequenceConflictError)
+    assert refusals[2] is None
+    assert _history(connection, stories[0]) == stories[0].events
+    assert _history(connection, stories[2]) == stories[2].events
+
+
+def test_an_epoch_that_has_moved_fences(
+    log: Log, connection: FailingCommit, database: Path, kit: Kit
+) -> None:
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
+    story = kit.Story().started()
+    with pytest.raises(FencedError):
+        _commit(log, connection, story.append())
+    assert _history(connection, story) == []
+
+
+def test_a_claim_that_is_not_confirmed_leaves_the_epoch(
+    log: Log, connection: FailingCommit, kit: Kit
+) -> None:
+    def refuse() -> None:
+        raise StoreUnavailableError("too late")
+
+    with pytest.raises(StoreUnavailableError, match="too late"):
+        log.claim(connection, refuse)
+    assert _commit(log, connection, kit.Story().started().append()) == [None]
+
+
+def test_heads_that_are_forgotten_are_looked_up(
+    log: Log, connection: FailingCommit, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "MAX_HEADS", 2)
+    stories = [kit.Story(str(number)).started() for number in range(5)]
+    assert _commit(log, connection, *(story.append() for story in stories)) == [None] * 5
+    for story in stories:
+        assert _commit(log, connection, story.signal().append()) == [None]
+        assert _commit(log, connection, story.completed().append()) == [None]
+        assert _history(connection, story) == story.events
+    assert list(log._heads) == []
