@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any
 
 import attrs
 import cattrs
+from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from aion_core import events as e
@@ -136,13 +138,31 @@ def _read_object(value: Any, _: Any) -> Any:
     return _same_type(dict, value, None)
 
 
+def _is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is tuple
+
+
+def _list_reader(converter: cattrs.Converter, annotation: Any) -> Callable[[Any, Any], Any]:
+    structure = homogenous_tuple_structure_factory(annotation, converter)
+    # Text would be taken apart into its characters.
+    return lambda value, _: structure(_same_type(list, value, None), annotation)
+
+
+def _object_reader(converter: cattrs.Converter, cls: Any) -> Callable[[Any, Any], Any]:
+    structure = make_dict_structure_fn(cls, converter, _cattrs_use_linecache=False)
+    # Of a class whose fields all have defaults anything else would be read as an empty object.
+    return lambda value, _: structure(_same_type(dict, value, None), cls)
+
+
 def _make_converter(detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
     for scalar in (str, int, float, bool):
         converter.register_structure_hook(scalar, partial(_same_type, scalar))
     converter.register_structure_hook(datetime, _read_instant)
     converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_structure_hook_factory(attrs.has, partial(_object_reader, converter))
     converter.register_structure_hook(Payload, _read_payload)
+    converter.register_structure_hook_factory(_is_list, partial(_list_reader, converter))
     converter.register_unstructure_hook(Payload, _write_payload)
     converter.register_structure_hook_func(lambda cls: cls == dict[str, Any], _read_object)
     converter.register_unstructure_hook_factory(
@@ -169,7 +189,7 @@ def _explain(kind: str, data: str, error: Exception) -> tuple[str, str]:
     """Read once more with the slow converter that knows where it stands."""
     try:
         fields = json.loads(data)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         return "$", f"not JSON: {broken}"
     if not isinstance(fields, dict):
         return "$", "expected an object"
@@ -191,6 +211,5 @@ _CONVERTER = _make_converter(detailed=False)
 _CAREFUL = _make_converter(detailed=True)
 _WRITERS = {cls: _writer(cls, _CONVERTER) for cls in _KINDS.values()}
 _READERS: dict[str, Callable[[Any, Any], e.HistoryEvent]] = {
-    kind: make_dict_structure_fn(cls, _CONVERTER, _cattrs_use_linecache=False)
-    for kind, cls in _KINDS.items()
+    kind: _object_reader(_CONVERTER, cls) for kind, cls in _KINDS.items()
 }

@@ -51,8 +51,6 @@ class Cancelled(BaseException):
     """
 
 
-
-
 class InvalidIdError(AionError, ValueError):
     """A text that cannot be an id; the message names it and the rule."""
 
@@ -128,7 +126,9 @@ class ActivityError(AionError):
         failure: all of it, with the chain of causes.
     """
 
-    def __init__(self, activity_id: str, activity_type: str, attempt: int, failure: Failure) -> None:
+    def __init__(
+        self, activity_id: str, activity_type: str, attempt: int, failure: Failure
+    ) -> None:
         super().__init__(
             f"activity {activity_type!r} ({activity_id}) failed at attempt {attempt}: "
             f"{failure.type}: {failure.message}"
@@ -140,8 +140,6 @@ class ActivityError(AionError):
         self.type = failure.type
         self.message = failure.message
         self.failure = failure
-
-
 
 
 class WorkflowNotFoundError(AionError, LookupError):
@@ -211,8 +209,6 @@ class UnknownWorkflowTypeError(AionError):
 
 class EngineStoppedError(AionError):
     """The engine is stopping or has stopped; the call had no effect that history does not show."""
-
-
 
 
 class StoreError(AionError):

@@ -51,7 +51,7 @@ def failure_from(error: BaseException, kind: FailureKind | None = None) -> Failu
     Texts are made storable on the way: a lone surrogate in a message, as file names have them,
     must not cost the outcome.
     """
-    return _describe(error, kind, MAX_CAUSES)
+    return _describe(error, kind, ())
 
 
 def timeout_failure(seconds: float) -> Failure:
@@ -61,16 +61,27 @@ def timeout_failure(seconds: float) -> Failure:
     )
 
 
-def _describe(error: BaseException, kind: FailureKind | None, depth: int) -> Failure:
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+def _describe(
+    error: BaseException, kind: FailureKind | None, outer: tuple[BaseException, ...]
+) -> Failure:
+    """``outer`` are those that it is a part of: chains can be circular."""
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
     members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    notes = getattr(error, "__notes__", ())
+    path = (*outer, error)
+
+    def is_new(part: BaseException) -> bool:
+        return len(path) <= MAX_CAUSES and not any(part is known for known in path)
+
     return Failure(
         type=_storable(_type_name(error)),
-        message=_storable(_message(error)),
+        message=_text(error),
         kind=kind,
-        notes=tuple(_storable(note) for note in getattr(error, "__notes__", ())),
-        cause=_describe(cause, None, depth - 1) if cause and depth else None,
-        members=tuple(_describe(member, None, depth - 1) for member in members if depth),
+        notes=tuple(map(_text, notes)) if isinstance(notes, list | tuple) else (),
+        cause=_describe(cause, None, path) if cause is not None and is_new(cause) else None,
+        members=tuple(_describe(member, None, path) for member in members if is_new(member)),
         stack=_storable("".join(traceback.format_tb(error.__traceback__)))[-MAX_STACK:],
     )
 
@@ -81,12 +92,12 @@ def _type_name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _message(error: BaseException) -> str:
+def _text(value: object) -> str:
     try:
-        return str(error)
+        return _storable(str(value))
     except Exception as broken:  # a user's __str__ may do anything
         return f"(its __str__ raised {type(broken).__name__})"
 
 
 def _storable(text: str) -> str:
-    return str(text).encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -194,9 +194,7 @@ def changes(event: e.HistoryEvent) -> Change | None:
             return CancelRequested(event.activity_id)
         case e.TimerStarted():
             return TimerArmed(
-                TimerRow(
-                    timer_id=event.timer_id, started_seq=event.seq, fire_at=event.fire_at
-                )
+                TimerRow(timer_id=event.timer_id, started_seq=event.seq, fire_at=event.fire_at)
             )
         case e.TimerFired() | e.TimerCancelled():
             return TimerSettled(event.timer_id)
@@ -215,7 +213,7 @@ class RunProjection:
     """The state of a workflow's newest run, kept up to date event by event.
 
     Attributes:
-        summary: None before the first event.
+        summary: None before the first event; leaves counting the events to ``head``.
         head: seq of the last event, 0 when there is none.
         last_recorded_at: None when there is none.
         timers: open timers by id, in order of their start.

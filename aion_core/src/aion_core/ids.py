@@ -63,7 +63,9 @@ def validated_workflow_id(text: str) -> WorkflowId:
     if text != text.strip():
         raise InvalidIdError(f"workflow id {text!r} begins or ends with white space; strip it")
     if not text.isprintable():
-        raise InvalidIdError(f"workflow id {text!r} holds characters that cannot be printed")
+        raise InvalidIdError(
+            f"workflow id {text!r} holds characters that cannot be printed; leave them out"
+        )
     return WorkflowId(text)
 
 

@@ -7,10 +7,11 @@ fit its annotation is a `PayloadError` that says where. Never pickle.
 from __future__ import annotations
 
 import base64
+import enum
 import json
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,12 +23,15 @@ import attrs
 import cattrs
 from cattrs.cols import (
     is_frozenset,
+    is_namedtuple,
     is_sequence,
     is_set,
     iterable_unstructure_factory,
     list_structure_factory,
+    mapping_unstructure_factory,
 )
-from cattrs.gen import make_dict_structure_fn
+from cattrs.enums import enum_structure_factory, enum_unstructure_factory
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.strategies import configure_union_passthrough
 
 from aion_core.errors import PayloadError
@@ -57,7 +61,8 @@ class PayloadConverter:
 
     Knows what JSON knows, and: attrs classes, dataclasses, enums, ``datetime``, ``date``,
     ``time``, ``timedelta`` (seconds), ``UUID``, ``Decimal`` (text), ``bytes`` (base64), paths,
-    tuples, sets, optional values and unions of JSON's own types.
+    tuples, sets, optional values and unions of JSON's own types. What is annotated ``Any`` comes
+    back as JSON has it.
     """
 
     def __init__(self) -> None:
@@ -72,7 +77,9 @@ class PayloadConverter:
         try:
             self._converter.get_structure_hook(annotation)
         except Exception as error:
-            raise TypeError(f"values of type {_name(annotation)} cannot be stored: {error}") from error
+            raise TypeError(
+                f"values of type {_name(annotation)} cannot be stored: {error}"
+            ) from error
 
     def encode(self, value: object, annotation: Any) -> Payload:
         """Store a value.
@@ -82,7 +89,9 @@ class PayloadConverter:
         """
         return self._dump(self._to_plain(value, annotation, "$"))
 
-    def encode_fields(self, values: Mapping[str, object], annotations: Mapping[str, Any]) -> Payload:
+    def encode_fields(
+        self, values: Mapping[str, object], annotations: Mapping[str, Any]
+    ) -> Payload:
         """Store several named values as one JSON object, each by its own annotation."""
         return self._dump(
             {
@@ -151,7 +160,7 @@ def _load(payload: Payload) -> object:
         raise PayloadError(f"$: no converter reads content of type {payload.content_type!r}")
     try:
         return json.loads(payload.data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"$: not JSON: {error}") from error
 
 
@@ -188,28 +197,60 @@ def _name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
+@attrs.frozen
+class _Misfit:
+    """Stands, on the way out, for a value of another type than its annotation's.
+
+    No reader takes it, and it is readers that know the path: see `PayloadConverter._to_plain`.
+    """
+
+    expected: str
+    value: object
+
+
+def _mismatch(expected: str, value: object) -> TypeError:
+    if isinstance(value, _Misfit):
+        expected, value = value.expected, value.value
+    return TypeError(f"expected {expected}, got {type(value).__name__}")
+
+
 def _strict_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
-    for scalar in (str, int, float, bool):
-        converter.register_structure_hook(scalar, partial(_same_type, scalar))
-    converter.register_structure_hook(type(None), partial(_same_type, type(None)))
+
+    for scalar in (str, int, float, bool, type(None)):
+        converter.register_structure_hook(scalar, partial(_scalar, converter, scalar))
     for cls, write, read in _AS_TEXT:
-        converter.register_unstructure_hook(cls, write)
+        converter.register_unstructure_hook(cls, _writer(cls, write))
         converter.register_structure_hook(cls, partial(_from_text, cls, read))
-    converter.register_unstructure_hook(timedelta, timedelta.total_seconds)
-    converter.register_structure_hook(timedelta, _seconds)
+    converter.register_unstructure_hook(timedelta, _writer(timedelta, _to_seconds))
+    converter.register_structure_hook(timedelta, _from_seconds)
     # The order matters: cattrs asks the factory registered last first.
-    converter.register_structure_hook_factory(attrs.has, partial(_class_factory, converter))
-    converter.register_structure_hook_factory(_is_dataclass, partial(_class_factory, converter))
+    for is_class in (attrs.has, _is_dataclass):
+        converter.register_structure_hook_factory(is_class, partial(_class_factory, converter))
+        converter.register_unstructure_hook_factory(is_class, partial(_class_writer, converter))
+    converter.register_structure_hook_factory(_is_enum, partial(_enum_factory, converter))
+    converter.register_unstructure_hook_factory(_is_enum, partial(_enum_writer, converter))
     converter.register_structure_hook_factory(_is_mapping, partial(_mapping_factory, converter))
+    converter.register_unstructure_hook_factory(_is_mapping, partial(_mapping_writer, converter))
     converter.register_structure_hook_factory(is_sequence, partial(_list_factory, converter))
-    converter.register_unstructure_hook_factory(is_sequence, partial(_to_list_factory, converter))
+    converter.register_unstructure_hook_factory(is_sequence, partial(_list_writer, converter))
     for predicate, kind in ((is_set, set), (is_frozenset, frozenset)):
         converter.register_structure_hook_factory(predicate, partial(_set_factory, converter, kind))
-        converter.register_unstructure_hook_factory(predicate, partial(_sorted_factory, converter))
+        converter.register_unstructure_hook_factory(
+            predicate, partial(_set_writer, converter, kind)
+        )
     converter.register_structure_hook_factory(_is_tuple, partial(_tuple_factory, converter))
+    converter.register_unstructure_hook_factory(_is_tuple, partial(_tuple_writer, converter))
     configure_union_passthrough(str | int | float | bool | None, converter)
+    converter.register_structure_hook_factory(_is_ambiguous, _refuse)
     return converter
+
+
+def _scalar(converter: cattrs.Converter, cls: type, value: Any, annotation: Any) -> Any:
+    # What is registered for a class is asked for its subclasses, too, such as `enum.IntEnum`.
+    if annotation is not cls and _is_enum(annotation):
+        return _enum_factory(converter, annotation)(value, annotation)
+    return _same_type(cls, value, annotation)
 
 
 def _same_type(expected: type, value: Any, _: Any) -> Any:
@@ -217,27 +258,48 @@ def _same_type(expected: type, value: Any, _: Any) -> Any:
         return value
     if expected is float and value.__class__ is int:
         return float(value)
-    raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
+    raise _mismatch(expected.__name__, value)
 
 
-def _from_text(cls: type, read: Callable[[str], Any], value: Any, _: Any) -> Any:
+def _writer(
+    cls: type, write: Callable[[Any], object], also: type | None = None
+) -> Callable[[Any], object]:
+    """Writes values of a class; others become misfits, where cattrs would coerce them."""
+    classes = (cls, also or cls)
+    return lambda v: write(v) if isinstance(v, classes) else _Misfit(cls.__name__, v)
+
+
+def _from_text(cls: type, read: Callable[[str], Any], value: Any, annotation: Any) -> Any:
+    if cls is not PurePath and isinstance(annotation, type) and annotation is not cls:
+        raise TypeError(f"a {annotation.__name__} would come back as a {cls.__name__}")
     if value.__class__ is not str:
-        raise TypeError(f"expected {cls.__name__} as text, got {type(value).__name__}")
+        raise _mismatch(f"{cls.__name__} as text", value)
     try:
         return read(value)
     except (ValueError, ArithmeticError) as error:
         raise ValueError(f"expected {cls.__name__}, got {value!r}") from error
 
 
-def _seconds(value: Any, _: Any) -> timedelta:
+def _to_seconds(value: timedelta) -> float:
+    seconds = value.total_seconds()
+    if timedelta(seconds=seconds) != value:
+        raise ValueError(f"{value!r} is too long to be stored to the microsecond")
+    return seconds
+
+
+def _from_seconds(value: Any, _: Any) -> timedelta:
     return timedelta(seconds=_same_type(float, value, None))
 
 
-_AS_TEXT: tuple[tuple[type, Callable[[Any], str], Callable[[str], Any]], ...] = (
+def _date_to_text(value: date) -> object:
+    return _Misfit("date", value) if isinstance(value, datetime) else value.isoformat()
+
+
+_AS_TEXT: tuple[tuple[type, Callable[[Any], object], Callable[[str], Any]], ...] = (
     (Decimal, str, Decimal),
     (UUID, str, UUID),
     (datetime, datetime.isoformat, datetime.fromisoformat),
-    (date, date.isoformat, date.fromisoformat),
+    (date, _date_to_text, date.fromisoformat),
     (time, time.isoformat, time.fromisoformat),
     (PurePath, str, PurePath),
     (
@@ -250,11 +312,32 @@ _AS_TEXT: tuple[tuple[type, Callable[[Any], str], Callable[[str], Any]], ...] = 
 
 def _expect(shape: type, value: Any) -> None:
     if value.__class__ is not shape:
-        raise TypeError(f"expected {shape.__name__}, got {type(value).__name__}")
+        raise _mismatch(shape.__name__, value)
 
 
 def _is_dataclass(annotation: Any) -> bool:
     return isinstance(annotation, type) and hasattr(annotation, "__dataclass_fields__")
+
+
+def _is_ambiguous(annotation: Any) -> bool:
+    """A union with two members that are stored alike, such as ``Decimal | str``."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return False
+    members = typing.get_args(annotation)
+    classes = [member for member in members if isinstance(member, type)]
+    as_text = any(issubclass(cls, tuple(row[0] for row in _AS_TEXT)) for cls in classes)
+    as_number = timedelta in members
+    as_either = any(map(_is_enum, members))
+    has_number = int in members or float in members
+    return (str in members and (as_text or as_either)) or (has_number and (as_number or as_either))
+
+
+def _refuse(annotation: Any) -> Hook:
+    raise TypeError(f"members of {annotation} are stored alike and could not be told apart")
+
+
+def _is_enum(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, enum.Enum)
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -263,7 +346,15 @@ def _is_mapping(annotation: Any) -> bool:
 
 
 def _is_tuple(annotation: Any) -> bool:
-    return (typing.get_origin(annotation) or annotation) is tuple
+    return (typing.get_origin(annotation) or annotation) is tuple or is_namedtuple(annotation)
+
+
+def _tuple_items(annotation: Any) -> tuple[Any, ...]:
+    """The types of a tuple's items; of any number of them, one and an ellipsis."""
+    if is_namedtuple(annotation):
+        hints = typing.get_type_hints(annotation, include_extras=True)
+        return tuple(hints.get(name, Any) for name in annotation._fields)
+    return typing.get_args(annotation) or (Any, ...)
 
 
 def _class_factory(converter: cattrs.Converter, cls: Any) -> Hook:
@@ -271,10 +362,32 @@ def _class_factory(converter: cattrs.Converter, cls: Any) -> Hook:
 
     def from_object(value: Any, _: Any) -> Any:
         if value.__class__ is not dict:
-            raise TypeError(f"expected {_name(cls)} as an object, got {type(value).__name__}")
+            raise _mismatch(f"{_name(cls)} as an object", value)
         return structure(value, cls)
 
     return from_object
+
+
+def _class_writer(converter: cattrs.Converter, cls: Any) -> Callable[[Any], object]:
+    unstructure = make_dict_unstructure_fn(cls, converter)
+    exact = typing.get_origin(cls) or cls
+    # What a subclass has beside would be lost.
+    return lambda v: unstructure(v) if v.__class__ is exact else _Misfit(_name(cls), v)
+
+
+def _enum_factory(converter: cattrs.Converter, cls: Any) -> Hook:
+    structure = enum_structure_factory(cls, converter)
+
+    def from_value(value: Any, _: Any) -> Any:
+        if isinstance(value, _Misfit):
+            raise _mismatch(_name(cls), value)
+        return structure(value, cls)
+
+    return from_value
+
+
+def _enum_writer(converter: cattrs.Converter, cls: Any) -> Callable[[Any], object]:
+    return _writer(cls, enum_unstructure_factory(cls, converter))
 
 
 def _list_factory(converter: cattrs.Converter, annotation: Any) -> Hook:
@@ -282,8 +395,7 @@ def _list_factory(converter: cattrs.Converter, annotation: Any) -> Hook:
 
     def from_list(value: Any, _: Any) -> Any:
         # Text is a sequence of texts, which would turn "abc" into ["a", "b", "c"].
-        if value.__class__ is not tuple:
-            _expect(list, value)
+        _expect(list, value)
         return structure(value, annotation)
 
     return from_list
@@ -293,15 +405,10 @@ def _items_hook(converter: cattrs.Converter, item: Any) -> Hook:
     return _list_factory(converter, types.GenericAlias(list, (item,)))
 
 
-def _to_list_factory(converter: cattrs.Converter, annotation: Any) -> Callable[[Any], Any]:
+def _list_writer(converter: cattrs.Converter, annotation: Any) -> Callable[[Any], object]:
+    is_list = (typing.get_origin(annotation) or annotation) is list
     unstructure = iterable_unstructure_factory(annotation, converter, list)
-
-    def to_list(value: Any) -> Any:
-        if isinstance(value, str | bytes):
-            raise TypeError(f"expected {_name(annotation)}, got {type(value).__name__}")
-        return unstructure(value)
-
-    return to_list
+    return _writer(list, unstructure, also=None if is_list else tuple)
 
 
 def _set_factory(
@@ -312,35 +419,49 @@ def _set_factory(
     return lambda value, _: kind(items(value, None))
 
 
-def _sorted_factory(converter: cattrs.Converter, annotation: Any) -> Callable[[Any], list[Any]]:
+def _set_writer(
+    converter: cattrs.Converter, kind: type, annotation: Any
+) -> Callable[[Any], object]:
     """Sets are stored sorted: their own order differs from process to process."""
-    (item,) = typing.get_args(annotation) or (Any,)
-
-    def to_list(values: Collection[Any]) -> list[Any]:
-        plain = [converter.unstructure(value, unstructure_as=item) for value in values]
-        return sorted(plain, key=partial(json.dumps, sort_keys=True))
-
-    return to_list
+    unstructure = iterable_unstructure_factory(annotation, converter, list)
+    key = partial(json.dumps, sort_keys=True, default=repr)
+    return _writer(kind, lambda values: sorted(unstructure(values), key=key))
 
 
 def _tuple_factory(converter: cattrs.Converter, annotation: Any) -> Hook:
-    arguments = typing.get_args(annotation) or (Any, ...)
+    arguments = _tuple_items(annotation)
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         items = _items_hook(converter, arguments[0])
         return lambda value, _: tuple(items(value, None))
+    make = annotation._make if is_namedtuple(annotation) else tuple
     hooks = [converter.get_structure_hook(argument) for argument in arguments]
 
     def from_list(value: Any, _: Any) -> Any:
-        if value.__class__ is not tuple:
-            _expect(list, value)
+        _expect(list, value)
         if len(value) != len(hooks):
             raise ValueError(f"expected {len(hooks)} items, got {len(value)}")
-        return tuple(
+        return make(
             _item(hook, argument, index, item)
-            for index, (hook, argument, item) in enumerate(zip(hooks, arguments, value, strict=True))
+            for index, (hook, argument, item) in enumerate(
+                zip(hooks, arguments, value, strict=True)
+            )
         )
 
     return from_list
+
+
+def _tuple_writer(converter: cattrs.Converter, annotation: Any) -> Callable[[Any], object]:
+    arguments = _tuple_items(annotation)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return _writer(tuple, iterable_unstructure_factory(annotation, converter, list))
+    hooks = [converter.get_unstructure_hook(argument) for argument in arguments]
+
+    def to_list(value: tuple[Any, ...]) -> list[Any]:
+        # One too many or too few is found by the reader.
+        items = [hook(item) for hook, item in zip(hooks, value, strict=False)]
+        return [*items, *value[len(hooks) :]]
+
+    return _writer(annotation if is_namedtuple(annotation) else tuple, to_list)
 
 
 def _item(hook: Hook, annotation: Any, index: int, value: Any) -> Any:
@@ -354,7 +475,7 @@ def _item(hook: Hook, annotation: Any, index: int, value: Any) -> Any:
 
 def _mapping_factory(converter: cattrs.Converter, annotation: Any) -> Hook:
     key, value_type = typing.get_args(annotation) or (str, Any)
-    keys = _integer_key if key is int else converter.get_structure_hook(key)
+    keys = _integer_key if key is int else partial(_text_key, converter.get_structure_hook(key))
     values = converter.get_structure_hook(value_type)
 
     def from_object(value: Any, _: Any) -> Any:
@@ -367,8 +488,21 @@ def _mapping_factory(converter: cattrs.Converter, annotation: Any) -> Hook:
     return from_object
 
 
+def _mapping_writer(converter: cattrs.Converter, annotation: Any) -> Callable[[Any], object]:
+    is_dict = (typing.get_origin(annotation) or annotation) is dict
+    unstructure = mapping_unstructure_factory(annotation, converter, unstructure_to=dict)
+    return _writer(dict if is_dict else Mapping, unstructure)
+
+
+def _text_key(structure: Hook, value: Any, annotation: Any) -> Any:
+    """JSON would write another key as text, and it would come back as that."""
+    if value.__class__ is not str:
+        raise _mismatch("a key that is stored as text", value)
+    return structure(value, annotation)
+
+
 def _integer_key(value: Any, _: Any) -> int:
     """JSON writes every key as text; before it is written an integer key is still an integer."""
     if value.__class__ is int or (value.__class__ is str and value == str(int(value))):
         return int(value)
-    raise TypeError(f"expected int, got {value!r}")
+    raise _mismatch("int", value)

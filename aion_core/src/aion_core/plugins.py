@@ -33,6 +33,7 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
         self._disabled = frozenset(disabled)
+        self._origins: dict[str, str] = {}
 
     @classmethod
     def installed(cls, *, disabled: Collection[str] = ()) -> PluginManager:
@@ -68,28 +69,41 @@ class PluginManager:
         origin = origin or repr(name or plugin)
         try:
             registered = self._pluggy.register(plugin, name)
-            if registered is not None:
+            try:
                 self._pluggy.check_pending()
+            except pluggy.PluginValidationError:
+                self._pluggy.unregister(plugin)
+                raise
         except (ValueError, pluggy.PluginValidationError) as error:
             raise PluginError(f"plugin {origin}: {error}{self._suggestion(plugin)}") from error
+        if registered is not None:
+            self._origins[registered] = origin
 
     def stores(self) -> dict[str, StoreProvider | str]:
         """Every offered store by URL scheme.
 
         Raises:
-            PluginError: two plugins claim one scheme.
+            PluginError: two plugins claim one scheme, or one of them fails.
         """
         merged: dict[str, StoreProvider | str] = {}
         owner: dict[str, str] = {}
         for implementation in self._pluggy.hook.aion_stores.get_hookimpls():
-            offered = cast("Mapping[str, StoreProvider | str]", implementation.function())
+            origin = self._origins[implementation.plugin_name]
+            try:
+                answer = cast("Mapping[str, StoreProvider | str]", implementation.function())
+                offered = dict(answer)
+            except Exception as error:
+                raise PluginError(
+                    f"plugin {origin} failed to say which stores it offers: {error}; "
+                    "repair or disable it"
+                ) from error
             for scheme, provider in offered.items():
                 if scheme in merged:
                     raise PluginError(
-                        f"the plugins {owner[scheme]!r} and {implementation.plugin_name!r} both "
-                        f"serve {scheme + ':'!r}; disable one of them"
+                        f"the plugins {owner[scheme]} and {origin} both serve {scheme + ':'!r}; "
+                        "disable one of them"
                     )
-                merged[scheme], owner[scheme] = provider, implementation.plugin_name
+                merged[scheme], owner[scheme] = provider, origin
         return merged
 
     def open_store(self, url: str) -> AbstractAsyncContextManager[EventStore]:
@@ -101,9 +115,7 @@ class PluginManager:
         """
         scheme, colon, _ = url.partition(":")
         if not colon or not scheme.isidentifier():
-            raise ConfigError(
-                f"{url!r} is not a store URL; write for example 'sqlite:///aion.db'"
-            )
+            raise ConfigError(f"{url!r} is not a store URL; write for example 'sqlite:///aion.db'")
         stores = self.stores()
         provider = stores.get(scheme)
         if provider is None:
@@ -133,10 +145,10 @@ def _origin(point: EntryPoint) -> str:
 def _resolved(scheme: str, provider: StoreProvider | str) -> StoreProvider:
     if isinstance(provider, StoreProvider):
         return provider
-    module, _, attribute = provider.partition(":")
     try:
+        module, _, attribute = provider.partition(":")
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # what is imported runs, and may do anything
         raise PluginError(f"the store for '{scheme}:' is not at {provider!r}: {error}") from error
     if not isinstance(found, StoreProvider):
         raise PluginError(f"{provider!r}, given for '{scheme}:', is not a StoreProvider")

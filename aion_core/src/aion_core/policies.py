@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -26,11 +28,14 @@ def seconds(duration: float | timedelta) -> float:
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
     elif type(duration) in (int, float):
-        value = float(duration)
+        # An int may be too long for a float.
+        value = float(min(duration, 2 * MAX_SECONDS))
     else:
         raise TypeError(f"a duration is seconds or a timedelta, not {duration!r}")
     if math.isnan(value) or value < 0 or value > MAX_SECONDS:
-        raise ValueError(f"a duration is at least 0 seconds and finite, not {duration!r}")
+        raise ValueError(
+            f"a duration is between 0 seconds and three thousand years, not {duration!r}"
+        )
     return value
 
 
@@ -42,6 +47,18 @@ def _positive(instance: object, attribute: attrs.Attribute[float], value: float)
 def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
     if value is not None and value < 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}; None is without end")
+
+
+def _factor(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 1 <= value < math.inf:
+        raise ValueError(f"{attribute.name} must be at least 1 and finite, not {value}")
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"non_retryable takes names of exception types, not {names!r}")
+    return names
 
 
 @attrs.frozen(kw_only=True)
@@ -58,9 +75,9 @@ class RetryPolicy:
 
     max_attempts: int | None = attrs.field(default=5, validator=_at_least_one)
     initial_interval: float = attrs.field(default=1.0, converter=seconds)
-    backoff: float = attrs.field(default=2.0, validator=attrs.validators.ge(1))
+    backoff: float = attrs.field(default=2.0, converter=float, validator=_factor)
     max_interval: float = attrs.field(default=100.0, converter=seconds)
-    non_retryable: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    non_retryable: tuple[str, ...] = attrs.field(default=(), converter=_names)
 
     def delay_after(self, attempt: int, failure: Failure, *, non_retryable: bool) -> float | None:
         """Seconds until the attempt after ``attempt``; None when there is none.
@@ -71,8 +88,10 @@ class RetryPolicy:
             return None
         if self.max_attempts is not None and attempt >= self.max_attempts:
             return None
-        # A float overflows after about a thousand attempts; max_interval wins long before.
-        growth = self.backoff ** min(attempt - 1, 64)
+        try:
+            growth = self.backoff ** (attempt - 1)
+        except OverflowError:
+            growth = sys.float_info.max
         return min(self.initial_interval * growth, self.max_interval)
 
 

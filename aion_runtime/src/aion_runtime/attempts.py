@@ -56,29 +56,23 @@ class AttemptManager:
         self._accepting = True
         self._idle = trio.Event()
 
-    def recover(self, entry: Entry) -> None:
-        """Deal with the activities that a former process left open."""
-        run = _resident(entry)
-        for row in tuple(run.projection.activities.values()):
-            planned_for_later = (
-                row.next_attempt_at is not None and row.next_attempt_at > self._opened_at
-            )
-            if row.cancel_requested:
-                outcome = AttemptCancelled(OUTCOME_UNKNOWN, attempt_ran=not planned_for_later)
-                self._post(entry.workflow_id, _outcome(run, row, outcome))
-            elif planned_for_later:
-                self.consider(entry, row.activity_id)
-            else:
-                # It may have been under way when the process died, so this delivery is recorded
-                # before it begins: an activity that kills its process must not do so for ever.
-                self._post(
-                    entry.workflow_id,
-                    Redelivery(
-                        activity_id=row.activity_id,
-                        scheduled_seq=row.scheduled_seq,
-                        attempt=row.attempt,
-                    ),
-                )
+    def resume(self, entry: Entry) -> None:
+        """Deal with the open activities of a run that has just been loaded."""
+        rows = _resident(entry).projection.activities
+        if not entry.recovered:
+            entry.recovered = True
+            entry.inherited = {
+                row.activity_id: row
+                for row in rows.values()
+                if row.next_attempt_at is None or row.next_attempt_at <= self._opened_at
+            }
+        for activity_id, attempt in tuple(entry.running.items()):
+            row = rows.get(activity_id)
+            if row is None or row.attempt != attempt.number:
+                # Its end was recorded, although the answer of that append was lost.
+                self.forget(entry, activity_id)
+        for activity_id in tuple(rows):
+            self.consider(entry, activity_id)
 
     def consider(self, entry: Entry, activity_id: ActivityId) -> None:
         """Do what an activity needs, by what is recorded: begin, plan or stop an attempt."""
@@ -87,21 +81,32 @@ class AttemptManager:
         if row is None:
             return
         attempt = entry.running.get(activity_id)
+        inherited = entry.inherited.get(activity_id)
         if attempt is not None and attempt.number == row.attempt:
             if row.cancel_requested:
                 attempt.request_cancel()
         elif row.cancel_requested:
+            outcome = (
+                AttemptCancelled(attempt_ran=False)
+                if inherited is None
+                else AttemptCancelled(OUTCOME_UNKNOWN)
+            )
             self.forget(entry, activity_id)
-            outcome = AttemptCancelled(attempt_ran=False)
             self._post(entry.workflow_id, _outcome(run, row, outcome))
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
             self._plan(entry, row)
         elif self._accepting:
-            self._begin(entry, run, row)
+            if inherited is not None and inherited.delivery == row.delivery:
+                # It may have been under way when the process died, so this delivery is recorded
+                # before it begins: an activity that kills its process must not do so for ever.
+                self._post(entry.workflow_id, _redelivery(row))
+            else:
+                self._begin(entry, run, row)
 
     def forget(self, entry: Entry, activity_id: ActivityId) -> None:
         """The activity's outcome, or the failure of its current attempt, is recorded."""
         entry.running.pop(activity_id, None)
+        entry.inherited.pop(activity_id, None)
         alarm = entry.planned.pop(activity_id, None)
         if alarm is not None:
             alarm.cancel()
@@ -186,6 +191,12 @@ def _resident(entry: Entry) -> Run:
 def _run_id(run: Run) -> RunId:
     assert run.projection.summary is not None
     return run.projection.summary.run_id
+
+
+def _redelivery(row: ActivityRow) -> Redelivery:
+    return Redelivery(
+        activity_id=row.activity_id, scheduled_seq=row.scheduled_seq, attempt=row.attempt
+    )
 
 
 def _outcome(

@@ -32,6 +32,6 @@ class SystemClock(Clock):
         return datetime.now(UTC)
 
     async def sleep_until(self, instant: datetime) -> None:
-        while (left := (instant - self.now()).total_seconds()) > 0:
+        while (left := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110  # no event
             await trio.sleep(min(left, LONGEST_NAP))
         await trio.lowlevel.checkpoint()

@@ -23,10 +23,14 @@ class Closings:
 
     def __init__(self) -> None:
         self._closings: dict[WorkflowId, _Closing] = {}
+        self._over: AionError | None = None
 
     def expect(self, workflow_id: WorkflowId) -> _Closing:
         """Register before looking whether the workflow is closed already, so as not to miss it."""
-        return self._closings.setdefault(workflow_id, _Closing())
+        closing = self._closings.setdefault(workflow_id, _Closing())
+        if self._over is not None:
+            self.fail(workflow_id, self._over)
+        return closing
 
     async def wait(self, closing: _Closing) -> HistoryEvent:
         """The terminal event, once it is durable; raises what `fail` was given."""
@@ -50,7 +54,8 @@ class Closings:
             closing.error = error
             closing.settled.set()
 
-    def fail_all(self, error: AionError) -> None:
-        """No end will be seen any more."""
+    def end(self, error: AionError) -> None:
+        """No end will be seen any more, by those who wait or by those who come."""
+        self._over = error
         for workflow_id in tuple(self._closings):
             self.fail(workflow_id, error)

@@ -25,7 +25,7 @@ from aion_core.errors import (
     WorkflowStuckError,
 )
 from aion_core.ids import WorkflowId
-from aion_core.machine.arrivals import Arrival
+from aion_core.machine.arrivals import Arrival, Redelivery
 from aion_core.machine.run import Run, Step
 from aion_core.machine.workflow_machine import Catalog
 from aion_core.payloads import PayloadConverter
@@ -85,6 +85,7 @@ class Dispatcher:
         self._has_ready = trio.Event()
         self._has_to_load = trio.Event()
         self._rest = trio.Event()
+        self._over: EngineStoppedError | None = None
         self.stuck: dict[WorkflowId, str] = {}
         self.closings = Closings()
 
@@ -97,6 +98,9 @@ class Dispatcher:
         self, workflow_id: WorkflowId, arrival: Arrival, receipt: Receipt | None = None
     ) -> None:
         """Hand an arrival over; it is taken in one of the next steps of its workflow."""
+        if self._over is not None:
+            _refuse(Mail(arrival, receipt), self._over)
+            return
         entry = self._entries.get(workflow_id)
         if entry is None:
             entry = self._entries[workflow_id] = Entry(workflow_id)
@@ -117,15 +121,15 @@ class Dispatcher:
 
     async def loaded(self) -> None:
         """Return when nothing waits to be loaded any more."""
-        await self._until_none_is(frozenset({Stage.LOADING}))
+        await self._until_none(lambda entry: entry.stage is Stage.LOADING)
 
     async def settled(self) -> None:
         """Return when nothing waits to be loaded, stepped or written any more."""
-        await self._until_none_is(_BUSY)
+        await self._until_none(_is_busy)
 
     def abandon(self) -> None:
         """The loops have ended: tell everybody who waits, and throw the code away."""
-        error = EngineStoppedError(
+        self._over = error = EngineStoppedError(
             "the engine has stopped; what was recorded goes on when the store is opened again"
         )
         for entry in self._entries.values():
@@ -134,7 +138,7 @@ class Dispatcher:
             if entry.run is not None:
                 entry.run.close()
         self._entries.clear()
-        self.closings.fail_all(error)
+        self.closings.end(error)
 
     async def run_loads(self) -> None:
         """Load runs, one after the other, for ever."""
@@ -156,8 +160,8 @@ class Dispatcher:
             self._has_ready = trio.Event()
             await self._has_ready.wait()
 
-    async def _until_none_is(self, stages: frozenset[Stage]) -> None:
-        while any(entry.stage in stages for entry in self._entries.values()):
+    async def _until_none(self, is_awaited: Callable[[Entry], bool]) -> None:
+        while any(is_awaited(entry) for entry in self._entries.values()):
             self._rest = trio.Event()
             await self._rest.wait()
 
@@ -181,21 +185,16 @@ class Dispatcher:
             self._hold(entry, [], error)
         except StoreError as error:
             self._back_off(entry, error)
-        except AionError as error:
+        except Exception as error:  # whatever is wrong with one run, the others go on
             self._hold(entry, [], error)
         else:
             self._loaded(entry, entry.run)
 
     def _loaded(self, entry: Entry, run: Run) -> None:
-        is_recovery = bool(run.projection.head) and not entry.recovered
-        entry.recovered = True
         entry.stage = Stage.IDLE
-        if is_recovery and run.is_open:
-            self._attempts.recover(entry)
-        elif run.is_open:
-            # A former append may have been recorded although its answer was lost.
-            for activity_id in tuple(run.projection.activities):
-                self._attempts.consider(entry, activity_id)
+        # Asked for again below, unless it was recorded and only the answer lost.
+        entry.mailbox = [mail for mail in entry.mailbox if not isinstance(mail.arrival, Redelivery)]
+        self._attempts.resume(entry)
         for timer in run.projection.timers.values():
             self._arm_timer(timer.fire_at)
         self._go_on(entry, run)
@@ -238,7 +237,7 @@ class Dispatcher:
         entry.stage = Stage.WRITING
         try:
             step = run.step((mail.arrival for mail in mails), self._clock.now())
-        except AionError as error:
+        except Exception as error:  # whatever is wrong with one run, the others go on
             self._hold(entry, mails, error)
         except BaseException:
             stepped.append(_Stepped(entry, mails, Step([], 0, [])))
@@ -333,20 +332,25 @@ class Dispatcher:
             self._clock.now() + timedelta(seconds=delay), lambda: self._queue_load(entry)
         )
 
-    def _hold(self, entry: Entry, mails: Iterable[Mail], error: AionError) -> None:
+    def _hold(self, entry: Entry, mails: Iterable[Mail], error: Exception) -> None:
         """The run cannot go on here. Nothing is recorded, so fitting code finds it as it was."""
-        logger.error("workflow %r is stuck: %s", entry.workflow_id, error)
+        is_ours = isinstance(error, AionError)
+        reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        logger.error(
+            "workflow %r is stuck: %s",
+            entry.workflow_id,
+            reason,
+            exc_info=None if is_ours else error,
+        )
         if entry.run is not None:
             entry.run.close()
             entry.run = None
         entry.stage = Stage.STUCK
-        self.stuck[entry.workflow_id] = str(error)
+        self.stuck[entry.workflow_id] = reason
         waiting, entry.mailbox = [*mails, *entry.mailbox], []
         for mail in waiting:
             self._post_to_stuck(entry, mail)
-        self.closings.fail(
-            entry.workflow_id, WorkflowStuckError(entry.workflow_id, str(error))
-        )
+        self.closings.fail(entry.workflow_id, WorkflowStuckError(entry.workflow_id, reason))
 
     def _post_to_stuck(self, entry: Entry, mail: Mail) -> None:
         if mail.receipt is not None:
@@ -354,7 +358,10 @@ class Dispatcher:
             mail.receipt.settle(WorkflowStuckError(entry.workflow_id, reason))
 
 
-_BUSY = frozenset({Stage.LOADING, Stage.READY, Stage.WRITING})
+def _is_busy(entry: Entry) -> bool:
+    if entry.stage is Stage.BACKOFF:
+        return bool(entry.mailbox)  # what has arrived is worth another try
+    return entry.stage in (Stage.LOADING, Stage.READY, Stage.WRITING)
 
 
 def _refuse(mail: Mail, error: AionError) -> None:

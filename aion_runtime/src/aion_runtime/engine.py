@@ -26,7 +26,7 @@ from aion_core.errors import (
 from aion_core.history import WorkflowSummary
 from aion_core.ids import RunId, WorkflowId, validated_workflow_id
 from aion_core.machine.arrivals import Arrival, SignalSentToRun, StartRequest
-from aion_core.payloads import PayloadConverter
+from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.catalog import WorkflowCatalog, call_of
 from aion_runtime.clock import Clock
 from aion_runtime.dispatcher import Dispatcher
@@ -68,7 +68,7 @@ class Engine:
     async def start(
         self,
         workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]],
-        *args: Unpack[Ts],
+        *args: *Ts,
         workflow_id: str | None = None,
     ) -> WorkflowHandle[R]:
         """Start a workflow; its start is durable when this returns.
@@ -99,9 +99,7 @@ class Engine:
             id_,
             StartRequest(
                 workflow_type=definition.name,
-                input=definition.signature.encode_arguments(
-                    positional, keywords, self._converter
-                ),
+                input=definition.signature.encode_arguments(positional, keywords, self._converter),
                 run_id=RunId(str(uuid.uuid4())),
                 package_version=e.UNVERSIONED,
                 random_seed=secrets.randbits(63),
@@ -137,11 +135,17 @@ class Engine:
 
     async def wait_result(self, workflow_id: WorkflowId) -> Any:
         """See `WorkflowHandle.result`."""
-        terminal = await self._terminal(workflow_id)
+        closing = self._dispatcher.closings.expect(workflow_id)
+        summary = await self.describe(workflow_id)
+        if summary.status.is_closed:
+            (terminal,) = await self._store.read_history_from(workflow_id, summary.events)
+        elif summary.stuck is not None:
+            raise WorkflowStuckError(workflow_id, summary.stuck)
+        else:
+            terminal = await self._dispatcher.closings.wait(closing)
         if isinstance(terminal, e.WorkflowFailed):
             raise WorkflowFailedError(workflow_id, terminal.error)
         assert isinstance(terminal, e.WorkflowCompleted)
-        summary = await self.describe(workflow_id)
         definition = self._catalog(summary.workflow_type)
         return definition.signature.decode_result(terminal.result, self._converter)
 
@@ -149,8 +153,9 @@ class Engine:
         self, workflow_id: WorkflowId, signal: Signal[T], value: T, signal_id: str | None
     ) -> None:
         """See `WorkflowHandle.signal`."""
+        self._require_accepting()
         payload = signal.encode(value, self._converter)
-        await self._check_accepted(workflow_id, signal)
+        await self._check_accepted(workflow_id, signal, payload)
         arrival = SignalSentToRun(
             name=signal.name, payload=payload, signal_id=signal_id or str(uuid.uuid4())
         )
@@ -161,23 +166,18 @@ class Engine:
         self._accepting = False
 
     async def _send(self, workflow_id: WorkflowId, arrival: Arrival) -> None:
-        if not self._accepting:
-            raise EngineStoppedError("the engine is stopping and takes nothing new")
+        self._require_accepting()
         receipt = Receipt()
         self._dispatcher.post(workflow_id, arrival, receipt)
         await receipt.wait()
 
-    async def _terminal(self, workflow_id: WorkflowId) -> e.HistoryEvent:
-        closing = self._dispatcher.closings.expect(workflow_id)
-        summary = await self.describe(workflow_id)
-        if summary.status.is_closed:
-            (terminal,) = await self._store.read_history_from(workflow_id, summary.events)
-            return terminal
-        if summary.stuck is not None:
-            raise WorkflowStuckError(workflow_id, summary.stuck)
-        return await self._dispatcher.closings.wait(closing)
+    def _require_accepting(self) -> None:
+        if not self._accepting:
+            raise EngineStoppedError("the engine is stopping and takes nothing new")
 
-    async def _check_accepted(self, workflow_id: WorkflowId, signal: Signal[Any]) -> None:
+    async def _check_accepted(
+        self, workflow_id: WorkflowId, signal: Signal[Any], payload: Payload
+    ) -> None:
         """Refuse, before anything is recorded, what the workflow said it would not take."""
         summary = await self.describe(workflow_id)
         if summary.workflow_type not in self._catalog:
@@ -192,6 +192,8 @@ class Engine:
                 f"workflow {summary.workflow_type!r} does not accept a signal {signal.name!r}"
                 f" (it accepts: {', '.join(accepts) or 'none'}){hint}"
             )
+        # The sender may know another type by that name.
+        accepts[signal.name].decode(payload, self._converter)
 
     def _with_reason(self, summary: WorkflowSummary) -> WorkflowSummary:
         if summary.status.is_closed:

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from aion_core.errors import AionError
+from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, WorkflowId
 from aion_core.machine.arrivals import Arrival, TimerDue
 from aion_core.machine.run import Run
@@ -83,7 +84,8 @@ class Entry:
         running: attempts whose outcome is not recorded yet, by activity.
         planned: alarms of attempts that wait for their time, by activity.
         postponed: activities to be considered once the append under way has ended.
-        recovered: its unfinished attempts were dealt with in this engine's life.
+        inherited: activities, as they were found, whose attempt a former process may have begun.
+        recovered: it has been loaded before in this engine's life.
         failures: appends and reads that failed one after the other.
     """
 
@@ -94,6 +96,7 @@ class Entry:
     running: dict[ActivityId, Attempt] = attrs.Factory(dict)
     planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
     postponed: list[ActivityId] = attrs.Factory(list)
+    inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False
     failures: int = 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +14,7 @@ from aion_core.events import ActivityScheduled
 from aion_core.failures import failure_from, timeout_failure
 from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
 from aion_core.payloads import PayloadConverter
-from aion_runtime.alarms import Alarms
+from aion_runtime.alarms import Alarm, Alarms
 from aion_runtime.clock import Clock
 
 __all__ = ["Attempt", "AttemptOutcome", "LocalExecutor"]
@@ -34,6 +32,7 @@ class Attempt:
         scope: cancels the function.
         wanted: False once the workflow has asked for it to be stopped.
         timed_out: True once its time was over.
+        alarm: rings when it is.
     """
 
     info: ActivityInfo
@@ -42,6 +41,7 @@ class Attempt:
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     wanted: bool = True
     timed_out: bool = False
+    alarm: Alarm | None = None
 
     @property
     def number(self) -> int:
@@ -76,22 +76,22 @@ class LocalExecutor:
 
     async def run_activity(self, attempt: Attempt) -> AttemptOutcome:
         """Run the function once; every way in which it can end becomes an outcome."""
-        limit = attempt.scheduled.options.start_to_close
-        alarm = None
-        if limit is not None:
-            deadline = self._clock.now() + timedelta(seconds=limit)
-            alarm = self._alarms.set(deadline, attempt.time_out)
         result: AttemptOutcome = None
         try:
             with attempt.scope:
                 result = await self._call(attempt)
-        except (Exception, SystemExit) as error:  # an activity that calls sys.exit() has failed
+        except BaseException as error:
+            for_the_host = _for_the_host(error)
+            if for_the_host is not None:
+                raise for_the_host from None
+            # Whatever else it is: an activity that calls sys.exit(), say, has failed.
             return AttemptFailed(failure_from(error), _is_non_retryable(error))
         finally:
-            if alarm is not None:
-                alarm.cancel()
+            if attempt.alarm is not None:
+                attempt.alarm.cancel()
         if result is not None:
             return result
+        limit = attempt.scheduled.options.start_to_close
         if attempt.timed_out and limit is not None:
             return AttemptFailed(timeout_failure(limit))
         if not attempt.wanted:
@@ -105,17 +105,37 @@ class LocalExecutor:
         # This task is the attempt's own, so what it sets here is seen by the function alone.
         entered_activity(attempt.info)
         if activity.is_async:
+            self._start_clock(attempt)
             value = await activity.fn(**arguments)
         else:
-            value = await self._call_in_thread(activity.fn, arguments)
+            # Abandoned only by a time limit or at shutdown: nothing else cancels a thread's scope.
+            value = await trio.to_thread.run_sync(
+                self._call_in_thread,
+                attempt,
+                arguments,
+                abandon_on_cancel=True,
+                limiter=self._threads,
+            )
         return AttemptCompleted(signature.encode_result(value, self._converter))
 
-    async def _call_in_thread(self, fn: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        context = contextvars.copy_context()
-        # Abandoned only by a time limit or at shutdown: nothing else cancels a thread's scope.
-        return await trio.to_thread.run_sync(
-            lambda: context.run(fn, **arguments), abandon_on_cancel=True, limiter=self._threads
-        )
+    def _call_in_thread(self, attempt: Attempt, arguments: dict[str, Any]) -> Any:
+        # Its time does not begin while it waits for a thread.
+        if attempt.scheduled.options.start_to_close is not None:
+            trio.from_thread.run_sync(self._start_clock, attempt)
+        return attempt.activity.fn(**arguments)
+
+    def _start_clock(self, attempt: Attempt) -> None:
+        limit = attempt.scheduled.options.start_to_close
+        if limit is not None:
+            deadline = self._clock.now() + timedelta(seconds=limit)
+            attempt.alarm = self._alarms.set(deadline, attempt.time_out)
+
+
+def _for_the_host(error: BaseException) -> BaseException | None:
+    """What in an error must go on its way: that the engine stops, and Ctrl-C."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((trio.Cancelled, KeyboardInterrupt))[0]
+    return error if isinstance(error, trio.Cancelled | KeyboardInterrupt) else None
 
 
 def _is_non_retryable(error: BaseException) -> bool:

@@ -1,9 +1,9 @@
-"""The activation guard: while workflow code runs, trio's own primitives are out of its reach.
+"""The activation guard: while workflow code runs, the primitives of trio are out of its reach.
 
 Activations run inline in one of the engine's tasks. A trio primitive used there would act on that
 task: cancel it, park it, or attach a scope to it that nobody leaves. So trio's run context is
 replaced, for the length of an activation, by a stand-in that refuses every use and names Aion's
-counterpart; the host stays unharmed.
+counterpart; the host stays unharmed. Whoever looks for asyncio's running loop meets it, too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ _COUNTERPARTS = {
     "current_time": "now() or sleep()",
     "fail_after": "fail_after",
     "fail_at": "fail_after",
+    "gather": "gather",
     "move_on_after": "move_on_after",
     "move_on_at": "move_on_after",
     "open_nursery": "open_nursery",
     "sleep": "sleep",
     "sleep_until": "sleep_until",
+    "timeout": "fail_after",
 }
 _ADVICE = "do I/O in an activity"
 
@@ -41,22 +43,39 @@ class _Refusal:
     def __getattr__(self, name: str) -> NoReturn:
         raise WorkflowUsageError(_explain())
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise WorkflowUsageError(_explain())
+
+    def __hash__(self) -> NoReturn:  # what waits for something is kept in a set or dict there
+        raise WorkflowUsageError(_explain())
+
 
 def _explain() -> str:
-    """Name the trio function that the workflow called, and what to call instead."""
-    called = ""
+    """Name the function that the workflow called, and what to call instead."""
+    library = called = ""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("trio"):
-        # A context manager is known by its class, a function by its name.
-        owner = type(frame.f_locals.get("self")).__name__
-        called = _CLASSES.get(owner, frame.f_code.co_name)
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in _LIBRARIES:
+            break
+        library, called = package, _name(frame)
         frame = frame.f_back
     counterpart = _COUNTERPARTS.get(called)
     advice = f"use aion_runtime.{counterpart} instead" if counterpart else _ADVICE
-    return f"trio.{called} was used in a workflow, where it would not be durable; {advice}"
+    return f"{library}.{called} was used in a workflow, where it would not be durable; {advice}"
 
 
-_CLASSES = {"CancelScope": "CancelScope", "NurseryManager": "open_nursery"}
+def _name(frame: FrameType) -> str:
+    """As users write it: a context manager is known by its class, a function by its name."""
+    name = frame.f_code.co_name
+    if "self" in frame.f_locals:
+        owner = type(frame.f_locals["self"]).__name__
+        name = owner if name.startswith("__") else f"{owner}.{name}"
+    return _SPELLINGS.get(name, name)
+
+
+_LIBRARIES = ("trio", "asyncio")
+_SPELLINGS = {"NurseryManager": "open_nursery", "to_thread_run_sync": "to_thread.run_sync"}
 _REFUSAL = _Refusal()
 
 
@@ -80,13 +99,17 @@ _CONTEXT = _context()
 
 @contextmanager
 def activation_guard() -> Iterator[None]:
-    """Keep trio out of an activation; outside of a trio run there is nothing to keep out."""
-    kept = dict(_CONTEXT.__dict__)
-    if not kept:
-        yield
-        return
+    """Keep trio and asyncio out of an activation."""
+    kept = dict(_CONTEXT.__dict__)  # empty outside of a trio run
     _CONTEXT.__dict__.update(dict.fromkeys(kept, _REFUSAL))
+    # Imported by the workflow's module, or there is nothing to keep out.
+    loops = sys.modules.get("asyncio.events")
+    loop = loops and loops._get_running_loop()
+    if loops is not None:
+        loops._set_running_loop(_REFUSAL)
     try:
         yield
     finally:
         _CONTEXT.__dict__.update(kept)
+        if loops is not None:
+            loops._set_running_loop(loop)

@@ -66,5 +66,3 @@ class WorkflowHandle(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<handle of workflow {self.workflow_id!r}>"
-
-

@@ -57,7 +57,10 @@ def open_store(
     return (plugins or _installed_plugins()).open_store(url)
 
 
+# A KeyboardInterrupt in the middle of leaving would leave the shielded services running for ever;
+# so it comes at an await, where it is dealt with. The caller's block is not protected.
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def open_engine(
     store: str | EventStore | None = None,
     *,
@@ -88,15 +91,16 @@ async def open_engine(
     converter = PayloadConverter()
     catalog = WorkflowCatalog(workflows, converter)
     grace = seconds(shutdown_grace)
-    opened = nullcontext(store) if isinstance(store, EventStore) else open_store(
-        store, plugins=plugins
+    opened = (
+        nullcontext(store) if isinstance(store, EventStore) else open_store(store, plugins=plugins)
     )
     error: BaseException | None = None
     with SigtermListener() as sigterm:
         async with opened as event_store, event_store.writer() as writer:
             host = _Host(event_store, writer, catalog, converter, clock or SystemClock(), sigterm)
             async with trio.open_nursery() as nursery:
-                await nursery.start(host.run)
+                # Not `start`: when cancelled meanwhile, it would wait for the end of the services.
+                nursery.start_soon(host.run, name="aion engine")
                 # Every error is kept until all is closed: raised here, the nurseries on the way
                 # out would wrap the caller's own error in groups.
                 try:
@@ -107,7 +111,7 @@ async def open_engine(
                     error = raised
                 hurry = await host.shut_down(grace)
         if host.failure is not None:
-            raise host.failure
+            raise host.failure from error
         if error is not None:
             raise error
         if hurry is not None:
@@ -141,13 +145,14 @@ class _Host:
         )
         self._timers = TimerService(store, clock, self._dispatcher.post)
         self._services = trio.CancelScope(shield=True)
+        self._started = trio.Event()
         self._ended = trio.Event()
         self._grace = trio.CancelScope()
         self.engine = Engine(store, catalog, converter, self._dispatcher, clock)
         self.body = trio.CancelScope()
         self.failure: BaseException | None = None
 
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self) -> None:
         """Run the services until `shut_down` ends them."""
         try:
             with self._services:
@@ -168,15 +173,16 @@ class _Host:
                         nursery.start_soon(_protected, service, name=f"aion {name}")
                     nursery.start_soon(self._listen, name="aion sigterm")
                     self._nursery = nursery
-                    task_status.started()
-        except Exception as error:
-            self._fail(error)
+                    self._started.set()
+        except BaseException as error:
+            self._fail(_bare(error))
         finally:
             self._dispatcher.abandon()
             self._ended.set()
 
     async def recover(self) -> None:
         """Bring back what has work due, then let timers fire."""
+        await self._started.wait()
         self.engine.recovery_report = await recover_due_runs(
             self._store, self._dispatcher, self._alarms, self._clock.now()
         )
@@ -186,22 +192,31 @@ class _Host:
         """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
         self.engine.stop_accepting()
         hurry = None
+        # Bounded by the grace period, and by how long the activities take to be cancelled.
         with trio.CancelScope(shield=True):
             try:
                 self._grace.relative_deadline = 0 if self.failure is not None else grace
                 with self._grace:
+                    await self._started.wait()
                     await self._attempts.drain()
                     await self._dispatcher.settled()
             except KeyboardInterrupt as pressed_again:
                 hurry = pressed_again
             self._services.cancel()
-            await self._ended.wait()
+            while not self._ended.is_set():
+                try:
+                    await self._ended.wait()
+                except KeyboardInterrupt as pressed_again:
+                    hurry = pressed_again
         return hurry
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
+        self.engine.stop_accepting()
         self.body.cancel()
+        # At once, and not when the body has ended: it may be waiting for an answer, shielded.
+        self._services.cancel()
 
     async def _listen(self) -> None:
         await self._sigterm.run(self.body.cancel, self._grace.cancel)
@@ -211,6 +226,13 @@ class _Host:
 async def _protected(service: Callable[[], Awaitable[None]]) -> None:
     # Ctrl-C is for the caller's task, which then leaves in order; not for one in mid-step.
     await service()
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error itself, where nurseries have put it into groups of one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _installed_plugins() -> PluginManager:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Self
 
 import trio
 
@@ -25,7 +26,7 @@ class SigtermListener:
         self._stack = ExitStack()
         self._received = False
 
-    def __enter__(self) -> SigtermListener:
+    def __enter__(self) -> Self:
         unhandled = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         self._signals = None
         if unhandled and threading.current_thread() is threading.main_thread():

@@ -32,12 +32,14 @@ class CallSignature:
         self._fn = fn
         self._signature = inspect.signature(fn)
         self._names = tuple(self._signature.parameters)
+        self._takes_keywords_only = False
         for name, parameter in self._signature.parameters.items():
             if parameter.kind not in _NAMED:
                 raise TypeError(
                     f"parameter {parameter} of {fn.__qualname__} has no name to be stored under; "
                     "write it as an ordinary parameter"
                 )
+            self._takes_keywords_only |= parameter.kind is inspect.Parameter.KEYWORD_ONLY
             if parameter.annotation is inspect.Parameter.empty:
                 raise TypeError(
                     f"parameter {name!r} of {fn.__qualname__} needs a type annotation, "
@@ -80,7 +82,7 @@ class CallSignature:
             TypeError: they are not arguments of the function.
             PayloadError: a value does not fit its annotation.
         """
-        if not kwargs and len(args) == len(self._names):
+        if len(args) == len(self._names) and not (kwargs or self._takes_keywords_only):
             values: Mapping[str, object] = dict(zip(self._names, args, strict=True))
         else:
             bound = self._signature.bind(*args, **kwargs)
@@ -116,7 +118,7 @@ def check_definition(fn: object, role: str) -> None:
     Raises:
         TypeError: a lambda, method, class or generator; says what to write.
     """
-    advice = f"; write the {role} as a function at the top of a module"
+    advice = "; write it as a function at the top of a module"
     if isinstance(fn, staticmethod | classmethod) or inspect.ismethod(fn):
         raise TypeError(f"a method cannot be {role}{advice}")
     if inspect.isclass(fn):

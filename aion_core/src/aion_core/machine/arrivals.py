@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
+from aion_core.errors import InvalidIdError
 from aion_core.failures import Failure
 from aion_core.ids import ActivityId, RunId, TimerId
 from aion_core.payloads import Payload
@@ -90,13 +91,22 @@ class TimerDue:
     fire_at: datetime
 
 
+def _printable(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not value or not value.isprintable():
+        raise InvalidIdError(f"{attribute.name} {value!r} must be non-empty printable text")
+
+
 @attrs.frozen(kw_only=True)
 class SignalSentToRun:
-    """Somebody sends a value. The id makes the sending idempotent."""
+    """Somebody sends a value. The id makes the sending idempotent.
+
+    Raises:
+        InvalidIdError: the signal id cannot be one.
+    """
 
     name: str
     payload: Payload
-    signal_id: str
+    signal_id: str = attrs.field(validator=_printable)
 
 
 Arrival: TypeAlias = StartRequest | ActivityOutcome | Redelivery | TimerDue | SignalSentToRun

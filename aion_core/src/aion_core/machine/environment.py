@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aion_core import commands as c
@@ -81,7 +81,8 @@ class Environment:
         timer_id = TimerId(position("timer", task.path, task.next_ordinal("timer")))
         self._fresh_timers[timer_id] = len(self._commands)
         self._timers[timer_id] = fired
-        self.issue(c.StartTimer(timer_id, fire_at))
+        # In UTC like all that is recorded: it becomes `now` when the timer fires.
+        self.issue(c.StartTimer(timer_id, fire_at.astimezone(UTC)))
         return timer_id
 
     def cancel_timer(self, timer_id: TimerId) -> None:
@@ -182,8 +183,9 @@ class Environment:
     def fire_timer(self, event: e.TimerFired) -> None:
         """Apply an arrival: a timer has come due."""
         fired = self._timers.pop(event.timer_id, None)
-        if fired is not None:
-            fired()
+        if fired is None:
+            raise HistoryShapeError(f"{event.timer_id} has fired, but the code waits for none such")
+        fired()
 
     def settle_activity(
         self, event: e.ActivityCompleted | e.ActivityFailed | e.ActivityCancelled

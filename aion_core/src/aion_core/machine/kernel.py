@@ -7,10 +7,12 @@ run does is a function of its history. Nothing here knows of workflows, events o
 from __future__ import annotations
 
 import contextvars
+import inspect
 import sys
 import types
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aion_core.errors import Cancelled, NotInWorkflowError, WorkflowUsageError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aion_core.machine.scopes import CancelScope
 
 __all__ = [
+    "FOR_THE_HOST",
     "Kernel",
     "Task",
     "checkpoint",
@@ -36,6 +39,12 @@ Abort = Callable[[], bool]
 """Called when a parked task is cancelled: True wakes it with `Cancelled`, False lets it wait on."""
 
 _CURRENT: contextvars.ContextVar[Task] = contextvars.ContextVar("aion_workflow_task")
+
+FOR_THE_HOST = (KeyboardInterrupt, SystemExit)
+"""Not for workflow code to handle: it leaves the kernel at once, and nothing is decided by it."""
+
+MAX_AWAITS_IN_CLEANUP = 100
+"""How often clean-up code of a task that is thrown away may try to await before it is given up."""
 
 
 class Task:
@@ -111,6 +120,7 @@ class Kernel:
         self._ready: deque[Task] = deque()
         # A dict keeps the order of creation; a set would iterate by address.
         self._tasks: dict[Task, None] = {}
+        self._root_has_ended = False
 
     def spawn(
         self,
@@ -132,20 +142,16 @@ class Kernel:
         self._ready.append(task)
 
     def run_until_rest(self) -> None:
-        """Run tasks until none can move.
+        """Run tasks until none can move, or the root task has ended.
 
         Raises:
             KeyboardInterrupt, SystemExit: meant for the host; the kernel is unusable after.
         """
-        hooks = sys.get_asyncgen_hooks()
-        # The host's hooks would finalise the author's generators in the host, at a time that the
-        # garbage collector chooses.
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            while self._ready:
+        with _no_asyncgen_hooks():
+            # A task can outlive the root, in a nursery that an abandoned generator holds open;
+            # what it would ask for comes too late for a run that has its result.
+            while self._ready and not self._root_has_ended:
                 self._advance(self._ready.popleft())
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
 
     def deliver_cancellation(self) -> None:
         """Wake those parked tasks that are cancelled and can be woken."""
@@ -155,13 +161,25 @@ class Kernel:
 
     def close(self) -> None:
         """Throw all tasks away, innermost first; their clean-up code runs, but cannot await."""
-        for task in reversed(tuple(self._tasks)):
+        with _no_asyncgen_hooks():
+            while self._tasks:
+                # The newest first: among them those that clean-up has started meanwhile.
+                task, _ = self._tasks.popitem()
+                self._throw_away(task)
+        self._ready.clear()
+
+    def _throw_away(self, task: Task) -> None:
+        for _ in range(MAX_AWAITS_IN_CLEANUP):
             try:
                 task.context.run(task.coroutine.close)
-            except Exception as error:  # clean-up of code that is being dropped may do anything
+            except FOR_THE_HOST:
+                raise
+            except BaseException as error:
+                # Clean-up of code that is being dropped may do anything: fail, find itself
+                # cancelled, or await, which leaves the coroutine to be closed once more.
                 del error
-        self._tasks.clear()
-        self._ready.clear()
+            if inspect.getcoroutinestate(task.coroutine) == inspect.CORO_CLOSED:
+                return
 
     def _advance(self, task: Task) -> None:
         value, error = task.value, task.error
@@ -173,7 +191,7 @@ class Kernel:
                 message = task.context.run(task.coroutine.send, value)
         except StopIteration as stop:
             self._finish(task, stop.value, None)
-        except (KeyboardInterrupt, SystemExit):
+        except FOR_THE_HOST:
             raise
         except BaseException as raised:
             self._finish(task, None, raised)
@@ -196,7 +214,19 @@ class Kernel:
         if task.nursery is not None:
             task.nursery.child_finished(task, error)
         else:
+            self._root_has_ended = True
             self._on_root_end(value, error)
+
+
+@contextmanager
+def _no_asyncgen_hooks() -> Iterator[None]:
+    """The host's hooks would finalise the author's generators there, when garbage is collected."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 class _Park:

@@ -10,7 +10,7 @@ from typing import TypeVarTuple, Unpack
 
 from aion_core.errors import WorkflowUsageError
 from aion_core.ids import child_path
-from aion_core.machine.kernel import Task, current_task, suspend, yield_turn
+from aion_core.machine.kernel import FOR_THE_HOST, Task, current_task, suspend, yield_turn
 from aion_core.machine.scopes import CancelScope
 
 __all__ = ["Nursery", "NurseryManager", "open_nursery"]
@@ -33,9 +33,7 @@ class Nursery:
         self._parent_waits = False
         self._closed = False
 
-    def start_soon(
-        self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: Unpack[Ts]
-    ) -> None:
+    def start_soon(self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: *Ts) -> None:
         """Run ``async_fn(*args)`` as a task; keywords by ``functools.partial``.
 
         The task's place, and so the ids of its activities, follows from the calls of
@@ -68,6 +66,8 @@ class Nursery:
             self._fail(error)
         if not self._children and self._parent_waits:
             self._parent_waits = False
+            # From now on: a task started before the parent runs would be left behind by it.
+            self._closed = True
             self._parent.kernel.wake(self._parent)
 
     async def wait_closed(self, error: BaseException | None) -> BaseException | None:
@@ -79,8 +79,8 @@ class Nursery:
             # The children are cancelled by the scope; their parent still waits for them.
             await suspend(lambda: False)
         else:
+            self._closed = True
             await yield_turn()
-        self._closed = True
         if self._errors:
             errors, self._errors = self._errors, []
             return BaseExceptionGroup("exceptions from a workflow's nursery", errors)
@@ -109,7 +109,7 @@ class NurseryManager:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if isinstance(error, GeneratorExit):
+        if isinstance(error, (GeneratorExit, *FOR_THE_HOST)):
             return False  # the run is being thrown away, with all of its tasks
         group = await self._nursery.wait_closed(error)
         rest = self._scope.close(group)
@@ -124,7 +124,7 @@ class NurseryManager:
 
 
 def open_nursery() -> NurseryManager:
-    """Open a nursery: ``async with open_nursery() as nursery``.
+    """Make a place for tasks, to be entered by ``async with``.
 
     The block ends when all of its tasks have. When one fails, the others are cancelled, and the
     errors leave as an exception group.

@@ -35,10 +35,13 @@ from aion_core.machine.workflow_machine import (
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import intent_of
 
-__all__ = ["MAX_DELIVERIES", "Run", "Step"]
+__all__ = ["MAX_DELIVERIES", "OUTCOME_UNKNOWN", "Run", "Step"]
 
 MAX_DELIVERIES = 5
 """How often one attempt is handed out before it counts as crashed: it may be what kills us."""
+
+OUTCOME_UNKNOWN = "outcome unknown"
+"""Detail of a cancelled activity whose attempt may have been under way when the process ended."""
 
 
 @attrs.frozen
@@ -142,6 +145,8 @@ class Run:
             self._machine = self._new_machine(self._start)
             try:
                 self._ahead = self._machine.replay(history)
+                # Those were logged when they came.
+                self._machine.environment.dropped_signals.clear()
             except BaseException:
                 self._machine.close()
                 raise
@@ -262,6 +267,16 @@ class Run:
 
     def _judge_redelivery(self, row: ActivityRow, now: datetime) -> e.HistoryEvent:
         seq, recorded_at = self.projection.head + 1, self._recorded_at(now)
+        if row.cancel_requested:
+            # Cancelled since somebody wanted to run it again: it is settled, not run.
+            return e.ActivityCancelled(
+                seq=seq,
+                recorded_at=recorded_at,
+                workflow_id=self.workflow_id,
+                activity_id=row.activity_id,
+                attempt=row.attempt,
+                detail=OUTCOME_UNKNOWN,
+            )
         if row.delivery < MAX_DELIVERIES:
             return e.ActivityStarted(
                 seq=seq,
@@ -316,7 +331,9 @@ class Run:
                     activity_id=row.activity_id,
                     attempt=row.attempt,
                     error=attrs.evolve(failure, kind=_kind(failure, delay)),
-                    next_attempt_at=None if delay is None else recorded_at + timedelta(seconds=delay),
+                    next_attempt_at=None
+                    if delay is None
+                    else recorded_at + timedelta(seconds=delay),
                 )
             case _:
                 assert_never(arrival.outcome)

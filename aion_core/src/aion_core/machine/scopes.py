@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aion_core.errors import Cancelled, WorkflowUsageError
-from aion_core.machine.kernel import current_task
+from aion_core.machine.kernel import FOR_THE_HOST, current_task
 from aion_core.policies import seconds
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class CancelScope:
     def deadline(self, instant: datetime | None) -> None:
         if instant is not None and instant.tzinfo is None:
             raise ValueError("a deadline is an aware datetime; give it a time zone, like UTC")
-        self._deadline = instant
+        self._deadline, self._relative = instant, None
         if self._task is not None:
             self._stop_timer()
             self._start_timer(current_task())
@@ -101,7 +101,7 @@ class CancelScope:
             if self._task is not None:
                 self._task.kernel.deliver_cancellation()
 
-    def __enter__(self) -> CancelScope:
+    def __enter__(self) -> Self:
         if self._used:
             raise WorkflowUsageError("a CancelScope is entered once; make a new one")
         task = current_task()
@@ -133,9 +133,9 @@ class CancelScope:
         """Leave the scope; returns what is left of an error that passes through."""
         task = self._task
         assert task is not None
-        if isinstance(error, GeneratorExit):
+        if isinstance(error, (GeneratorExit, *FOR_THE_HOST)):
             return error  # the run is being thrown away; nothing may be issued any more
-        if task.scope is not self:
+        if task.scope is not self or current_task() is not task:
             raise WorkflowUsageError(
                 "cancel scopes must be left in the reverse order of entering; use 'with'"
             )

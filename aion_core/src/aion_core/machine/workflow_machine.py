@@ -12,7 +12,7 @@ from aion_core import events as e
 from aion_core.errors import HistoryShapeError, NonDeterminismError
 from aion_core.failures import failure_from
 from aion_core.ids import ROOT_PATH
-from aion_core.machine.environment import ActivityDefinition, Environment
+from aion_core.machine.environment import Environment
 from aion_core.machine.kernel import Kernel
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import describe, intent_of, same_intent
@@ -62,6 +62,7 @@ class WorkflowMachine:
             started.workflow_id, started.run_id, started.recorded_at, converter
         )
         self._kernel = Kernel(self.environment, self._root_ended)
+        self._has_begun = False
 
     def activate(self, arrival: e.HistoryEvent) -> list[c.Command]:
         """Apply one arrival and run the code until it rests; returns the commands it issued."""
@@ -116,6 +117,9 @@ class WorkflowMachine:
             self._kernel.close()
 
     def _begin(self, started: e.WorkflowStarted) -> None:
+        if self._has_begun:
+            raise HistoryShapeError(f"event {started.seq} starts a run that has been started")
+        self._has_begun = True
         try:
             coroutine = self._definition.begin(started.input, self.environment.converter)
         except Exception as error:

@@ -18,7 +18,7 @@ class VirtualClock(Clock):
         start: the instant at which it stands, aware.
     """
 
-    def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:  # noqa: B008
+    def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
         self._moved = trio.Event()
 

@@ -1,0 +1,243 @@
+"""Definitions: what can be a workflow or an activity, and how calls of it are stored."""
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aion_core.authoring.activities import (
+    ActivityInfo,
+    AsyncActivity,
+    SyncActivity,
+    activity,
+    activity_info,
+)
+from aion_core.authoring.signals import Signal
+from aion_core.authoring.signature import CallSignature
+from aion_core.authoring.timing import now
+from aion_core.authoring.workflows import workflow
+from aion_core.errors import AionError, InvalidIdError, NotInWorkflowError, PayloadError
+from aion_core.ids import ActivityId, RunId, WorkflowId
+from aion_core.payloads import JSON, Payload, PayloadConverter
+from aion_core.policies import RetryPolicy
+
+CONVERTER = PayloadConverter()
+
+
+async def plain(a: int, b: Decimal = Decimal(1), *, c: str = "c") -> None: ...
+
+
+async def generator(a: int) -> AsyncIterator[int]:
+    yield a
+
+
+def sync_generator(a: int) -> Iterator[int]:
+    yield a
+
+
+class Holder:
+    async def method(self) -> None: ...
+
+    @staticmethod
+    async def static() -> None: ...
+
+    @classmethod
+    async def of_class(cls) -> None: ...
+
+
+NO_DEFINITIONS: list[tuple[Any, str]] = [
+    (lambda: None, "a lambda"),
+    (Holder, "the class Holder"),
+    (Holder.method, "the method Holder.method"),
+    (Holder().method, "a method"),
+    (Holder.static, "the method Holder.static"),
+    (Holder.__dict__["static"], "a method"),
+    (Holder.of_class, "a method"),
+    (generator, "the generator generator"),
+    (sync_generator, "the generator sync_generator"),
+    (functools.partial(plain, 1), "functools.partial"),
+    (7, "7"),
+]
+
+
+@pytest.mark.parametrize("decorator", [workflow, activity])
+@pytest.mark.parametrize(("fn", "name"), NO_DEFINITIONS, ids=str)
+def test_what_cannot_be_found_again_by_name_is_refused(
+    decorator: Callable[[Any], Any], fn: object, name: str
+) -> None:
+    with pytest.raises(TypeError) as info:
+        decorator(fn)
+    assert name in str(info.value)
+    assert str(info.value).endswith("; write it as a function at the top of a module")
+
+
+def test_a_workflow_is_async() -> None:
+    def plain_function() -> None: ...
+
+    with pytest.raises(TypeError, match="must be an 'async def'"):
+        workflow(plain_function)  # type: ignore[arg-type]
+
+
+def test_an_activity_is_what_its_function_is() -> None:
+    def plain_function() -> None: ...
+
+    assert (type(activity(plain)), type(activity(plain_function))) == (AsyncActivity, SyncActivity)
+
+
+def test_a_parameter_without_annotation_is_refused_by_its_name() -> None:
+    async def vague(a) -> None: ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(TypeError, match=r"parameter 'a' of .*vague needs a type annotation"):
+        workflow(vague)
+
+
+def test_a_result_without_annotation_is_refused() -> None:
+    async def vague(a: int): ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(TypeError, match="write '-> None' if there is none"):
+        workflow(vague)
+
+
+def test_a_parameter_without_a_name_of_its_own_is_refused() -> None:
+    async def variadic(*args: int) -> None: ...
+    async def keywords(**kwargs: int) -> None: ...
+    async def positional(a: int, /) -> None: ...
+
+    for fn in (variadic, keywords, positional):
+        with pytest.raises(TypeError, match="no name to be stored under"):
+            workflow(fn)
+
+
+def test_the_type_is_the_name_of_the_function_unless_given() -> None:
+    names = (
+        workflow(plain).name,
+        workflow(name="other")(plain).name,
+        activity(name="a")(plain).name,
+    )
+    assert names == ("plain", "other", "a")
+
+
+def test_the_undecorated_function_is_at_hand() -> None:
+    assert (workflow(plain).fn, activity(plain).fn) == (plain, plain)
+
+
+def test_a_workflow_called_outside_an_engine_names_engine_start() -> None:
+    definition = workflow(plain)
+    with pytest.raises(NotInWorkflowError, match=r"run it with engine\.start\(plain, \.\.\.\)"):
+        definition(1).close()
+
+
+def test_a_primitive_outside_a_workflow_names_engine_start() -> None:
+    with pytest.raises(NotInWorkflowError, match=r"engine\.start"):
+        now()
+
+
+async def test_an_activity_awaited_outside_a_workflow_runs() -> None:
+    async def double(a: int) -> int:
+        return 2 * a
+
+    def triple(a: int) -> int:
+        return 3 * a
+
+    assert (await activity(double)(2), await activity(triple)(2)) == (4, 6)
+
+
+def test_options_change_one_call_only() -> None:
+    once = activity(plain)
+    changed = once.options(retry=RetryPolicy(max_attempts=1), start_to_close=3, key="k")
+    assert (changed.settings.retry.max_attempts, changed.settings.start_to_close) == (1, 3)
+    assert (once.settings.retry.max_attempts, once.settings.key) == (5, None)
+
+
+def test_options_keep_what_they_do_not_name() -> None:
+    limited = activity(start_to_close=7, retry=RetryPolicy(max_attempts=2))(plain)
+    settings = limited.options(key="k").settings
+    assert (settings.start_to_close, settings.retry.max_attempts) == (7, 2)
+
+
+def test_a_key_that_cannot_be_one_is_refused_at_once() -> None:
+    with pytest.raises(InvalidIdError):
+        activity(plain).options(key="")
+
+
+def test_a_signal_has_a_printable_name() -> None:
+    with pytest.raises(ValueError, match="non-empty printable"):
+        Signal("\n", int)
+
+
+def test_activity_info_is_for_activities() -> None:
+    with pytest.raises(AionError, match="only inside an activity"):
+        activity_info()
+
+
+def info(activity_id: str, attempt: int) -> ActivityInfo:
+    return ActivityInfo(
+        workflow_id=WorkflowId("w"),
+        run_id=RunId("r"),
+        activity_id=ActivityId(activity_id),
+        activity_type="charge",
+        attempt=attempt,
+    )
+
+
+def test_the_idempotency_key_is_the_same_for_all_attempts_of_a_call() -> None:
+    assert info("activity:0", 1).idempotency_key == info("activity:0", 2).idempotency_key
+
+
+def test_the_idempotency_key_is_another_for_another_call() -> None:
+    assert info("activity:0", 1).idempotency_key != info("activity:1", 1).idempotency_key
+
+
+SIGNATURE = CallSignature(plain)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((1, Decimal(1)), {"c": "c"}), ((1,), {}), ((), {"a": 1}), ((), {"c": "c", "a": 1})],
+)
+def test_arguments_are_stored_by_name_however_they_are_passed(
+    args: tuple[object, ...], kwargs: dict[str, object]
+) -> None:
+    payload = SIGNATURE.encode_arguments(args, kwargs, CONVERTER)
+    assert payload == Payload(JSON, b'{"a":1,"b":"1","c":"c"}')
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((1, Decimal(1), "c"), {}), ((1,), {"a": 1}), ((1,), {"d": 1})]
+)
+def test_what_the_function_would_not_take_is_refused(
+    args: tuple[object, ...], kwargs: dict[str, object]
+) -> None:
+    with pytest.raises(TypeError):
+        SIGNATURE.encode_arguments(args, kwargs, CONVERTER)
+
+
+def test_a_parameter_that_was_added_with_a_default_takes_it() -> None:
+    assert SIGNATURE.decode_arguments(Payload(JSON, b'{"a":1}'), CONVERTER) == {"a": 1}
+
+
+def test_a_parameter_that_was_added_without_a_default_is_missed() -> None:
+    with pytest.raises(PayloadError, match=r"^\$\.a: field 'a' is missing"):
+        SIGNATURE.decode_arguments(Payload(JSON, b'{"b":"1"}'), CONVERTER)
+
+
+def test_a_parameter_that_was_removed_is_ignored() -> None:
+    stored = Payload(JSON, b'{"a":1,"gone":2}')
+    assert SIGNATURE.decode_arguments(stored, CONVERTER) == {"a": 1}
+
+
+def test_a_type_that_cannot_be_stored_is_found_early_with_its_parameter() -> None:
+    async def odd(a: complex) -> None: ...
+
+    with pytest.raises(TypeError, match=r"parameter 'a' of .*odd: values of type complex"):
+        CallSignature(odd).check_types(CONVERTER)
+
+
+def test_a_result_that_cannot_be_stored_is_found_early() -> None:
+    async def odd() -> complex:
+        return 1j
+
+    with pytest.raises(TypeError, match=r"the result of .*odd: values of type complex"):
+        CallSignature(odd).check_types(CONVERTER)

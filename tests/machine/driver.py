@@ -1,0 +1,209 @@
+"""A shell for one run: it takes steps and keeps the history; time is what the test says it is."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from aion_core import events as e
+from aion_core.authoring.workflows import Workflow, workflow
+from aion_core.errors import UnknownWorkflowTypeError
+from aion_core.failures import Failure
+from aion_core.history import ActivityRow, TimerRow
+from aion_core.ids import RunId, WorkflowId
+from aion_core.machine import arrivals as a
+from aion_core.machine.run import Run, Step
+from aion_core.machine.workflow_machine import WorkflowMachine
+from aion_core.payloads import JSON, Payload, PayloadConverter
+
+W = WorkflowId("w")
+CONVERTER = PayloadConverter()
+FAILURE = Failure(type="Declined", message="no money")
+
+
+def at(seconds: float) -> datetime:
+    return datetime(2024, 3, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def payload(value: object) -> Payload:
+    return CONVERTER.encode(value, Any)
+
+
+def catalog_of(*workflows: Workflow[..., Any]) -> Callable[[str], Workflow[..., Any]]:
+    by_name = {each.name: each for each in workflows}
+
+    def find(name: str) -> Workflow[..., Any]:
+        if name not in by_name:
+            raise UnknownWorkflowTypeError(name, tuple(by_name))
+        return by_name[name]
+
+    return find
+
+
+def resident(history: Sequence[e.HistoryEvent], *workflows: Workflow[..., Any]) -> Run:
+    """A run brought up from its history."""
+    run = Run(W, history, catalog_of(*workflows), CONVERTER, nullcontext)
+    _opened.append(run)
+    return run
+
+
+def machine_for(started: e.HistoryEvent, code: Workflow[..., Any]) -> WorkflowMachine:
+    assert isinstance(started, e.WorkflowStarted)
+    machine = WorkflowMachine(started, code, CONVERTER, nullcontext)
+    _opened.append(machine)
+    return machine
+
+
+_opened: list[Run | WorkflowMachine] = []
+
+
+def close_all() -> None:
+    """Throw away the code of everything that a test has brought up."""
+    while _opened:
+        _opened.pop().close()
+
+
+def start_request(
+    name: str = "main", arguments: bytes = b"{}", run_id: str = "run"
+) -> a.StartRequest:
+    return a.StartRequest(
+        workflow_type=name,
+        input=Payload(JSON, arguments),
+        run_id=RunId(run_id),
+        package_version=e.UNVERSIONED,
+        random_seed=7,
+    )
+
+
+class Driver:
+    """One run of a workflow; ``at`` is the wall clock, in seconds, of the next step."""
+
+    def __init__(self, code: Workflow[..., Any], history: Sequence[e.HistoryEvent] = ()) -> None:
+        self.code = code
+        self.history = list(history)
+        self.run = resident(self.history, code)
+        self.at = 0.0
+        self._signals = 0
+
+    def step(self, *arrivals: a.Arrival) -> Step:
+        step = self.run.step(arrivals, at(self.at))
+        assert step.expected_seq == len(self.history)
+        self.history += step.events
+        return step
+
+    def start(self, **arguments: object) -> list[e.HistoryEvent]:
+        data = payload(arguments).data
+        return self.step(start_request(self.code.name, data)).events
+
+    def reload(self) -> None:
+        """Forget everything but the history."""
+        self.run.close()
+        self.run = resident(self.history, self.code)
+
+    def row(self, activity_type: str) -> ActivityRow:
+        """The oldest open activity of a type."""
+        rows = self.run.projection.activities.values()
+        return next(row for row in rows if row.activity_type == activity_type)
+
+    def timer(self) -> TimerRow:
+        """The open timer that is due first."""
+        timers = self.run.projection.timers.values()
+        return min(timers, key=lambda row: (row.fire_at, row.started_seq))
+
+    def outcome(
+        self,
+        row: ActivityRow,
+        outcome: a.AttemptCompleted | a.AttemptFailed | a.AttemptCancelled,
+        **changes: Any,
+    ) -> a.ActivityOutcome:
+        arrival = a.ActivityOutcome(
+            run_id=RunId("run"),
+            activity_id=row.activity_id,
+            scheduled_seq=row.scheduled_seq,
+            attempt=row.attempt,
+            outcome=outcome,
+        )
+        return attrs.evolve(arrival, **changes)
+
+    def completed(self, activity_type: str, value: object = None) -> a.ActivityOutcome:
+        return self.outcome(self.row(activity_type), a.AttemptCompleted(payload(value)))
+
+    def failed(
+        self, activity_type: str, failure: Failure = FAILURE, *, non_retryable: bool = False
+    ) -> a.ActivityOutcome:
+        outcome = a.AttemptFailed(failure, non_retryable)
+        return self.outcome(self.row(activity_type), outcome)
+
+    def cancelled(self, activity_type: str, **facts: Any) -> a.ActivityOutcome:
+        return self.outcome(self.row(activity_type), a.AttemptCancelled(**facts))
+
+    def redelivery(self, activity_type: str) -> a.Redelivery:
+        row = self.row(activity_type)
+        return a.Redelivery(
+            activity_id=row.activity_id, scheduled_seq=row.scheduled_seq, attempt=row.attempt
+        )
+
+    def due(self, timer: TimerRow | None = None) -> a.TimerDue:
+        timer = timer or self.timer()
+        return a.TimerDue(
+            timer_id=timer.timer_id, started_seq=timer.started_seq, fire_at=timer.fire_at
+        )
+
+    def signalled(
+        self, name: str, value: object = None, signal_id: str | None = None
+    ) -> a.SignalSentToRun:
+        self._signals += 1
+        return a.SignalSentToRun(
+            name=name, payload=payload(value), signal_id=signal_id or f"s{self._signals}"
+        )
+
+    def complete(self, activity_type: str, value: object = None) -> list[e.HistoryEvent]:
+        return self.step(self.completed(activity_type, value)).events
+
+    def fail(self, activity_type: str, *, non_retryable: bool = True) -> list[e.HistoryEvent]:
+        return self.step(self.failed(activity_type, non_retryable=non_retryable)).events
+
+    def cancel(self, activity_type: str) -> list[e.HistoryEvent]:
+        return self.step(self.cancelled(activity_type)).events
+
+    def fire(self) -> list[e.HistoryEvent]:
+        """The next timer comes due, at its time."""
+        timer = self.timer()
+        self.at = (timer.fire_at - at(0)).total_seconds()
+        return self.step(self.due(timer)).events
+
+    def fire_all(self) -> None:
+        while self.run.is_open and self.run.projection.timers:
+            self.fire()
+
+    def signal(self, name: str, value: object = None) -> list[e.HistoryEvent]:
+        return self.step(self.signalled(name, value)).events
+
+    @property
+    def result(self) -> Any:
+        terminal = self.run.terminal
+        assert isinstance(terminal, e.WorkflowCompleted), terminal
+        return self.code.signature.decode_result(terminal.result, CONVERTER)
+
+    @property
+    def failure(self) -> Failure:
+        terminal = self.run.terminal
+        assert isinstance(terminal, e.WorkflowFailed), terminal
+        return terminal.error
+
+
+def driven(fn: Callable[[], Awaitable[None]]) -> Driver:
+    """A run of an async function without arguments, after its first activation."""
+
+    async def main() -> None:
+        await fn()
+
+    driver = Driver(workflow(main))
+    driver.start()
+    return driver
+
+
+def kinds(events: Sequence[e.HistoryEvent]) -> list[str]:
+    return [type(event).__name__ for event in events]

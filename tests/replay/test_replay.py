@@ -1,0 +1,239 @@
+"""Replay of what the machine wrote gives the same commands, at every prefix before an arrival."""
+
+import random
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import event as note
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aion_core import events as e
+from aion_core.authoring.workflows import Workflow
+from aion_core.codec import decode_event, encode_event, kind_of
+from aion_core.errors import HistoryShapeError, NonDeterminismError
+from aion_core.replay.matching import intent_of, same_intent
+from tests.machine.driver import machine_for, resident
+from tests.replay.exploring import WORKFLOWS, groups, happen, live
+
+codes = st.sampled_from(WORKFLOWS)
+happenings = st.tuples(st.integers(0, 30), st.integers(1, 3))
+choices = st.lists(happenings, max_size=8) | st.lists(happenings, min_size=12, max_size=30)
+Choices = list[tuple[int, int]]
+
+
+@given(codes, choices)
+def test_every_prefix_before_an_arrival_gives_the_recorded_intents_and_nothing_more(
+    code: Workflow[[], Any], chosen: Choices
+) -> None:
+    history = live(code, chosen).history
+    for index, recorded in groups(history):
+        machine = machine_for(history[0], code)
+        assert machine.replay(history[:index]) == []
+        arrival = history[index]
+        commands = machine.activate(arrival)
+        # The whole events, inputs and instants included: not only what replay compares.
+        first = recorded[0].seq if recorded else 0
+        issued = [
+            intent_of(command, seq, arrival.recorded_at, arrival.workflow_id)
+            for seq, command in enumerate(commands, first)
+        ]
+        assert without_stacks(issued) == without_stacks(recorded)
+        machine.close()
+
+
+def without_stacks(events: list[e.HistoryEvent]) -> list[e.HistoryEvent]:
+    return [
+        attrs.evolve(each, error=bare(each.error)) if isinstance(each, e.WorkflowFailed) else each
+        for each in events
+    ]
+
+
+def bare(failure: Any) -> Any:
+    return attrs.evolve(
+        failure,
+        stack="",
+        cause=failure.cause and bare(failure.cause),
+        members=tuple(map(bare, failure.members)),
+    )
+
+
+@given(codes, choices)
+def test_a_run_brought_up_from_its_history_stands_where_it_stood(
+    code: Workflow[[], Any], chosen: Choices
+) -> None:
+    driver = live(code, chosen)
+    again = resident(driver.history, code)
+    assert not again.is_ahead
+    assert vars(again.projection) == vars(driver.run.projection)
+
+
+@given(codes, choices, st.data())
+def test_what_happens_next_is_the_same_after_a_restart(
+    code: Workflow[[], Any], chosen: Choices, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(chosen)))
+    undisturbed = live(code, chosen)
+    driver = live(code, chosen[:cut])
+    driver.reload()
+    for choice, count in chosen[cut:]:
+        if driver.run.is_open:
+            happen(driver, choice, count)
+    assert without_stacks(driver.history) == without_stacks(undisturbed.history)
+
+
+@given(codes, choices)
+def test_an_arrival_is_never_in_history_without_its_intents(
+    code: Workflow[[], Any], chosen: Choices
+) -> None:
+    driver = live(code, chosen)
+    for event, following in zip(driver.history, driver.history[1:], strict=False):
+        if e.is_intent(following):
+            assert e.is_arrival(event) or e.is_intent(event)
+            assert following.recorded_at == event.recorded_at
+
+
+@given(codes, choices)
+def test_recorded_time_never_goes_back_and_seqs_have_no_gap(
+    code: Workflow[[], Any], chosen: Choices
+) -> None:
+    history = live(code, chosen).history
+    assert [event.seq for event in history] == list(range(1, len(history) + 1))
+    times = [event.recorded_at for event in history]
+    assert times == sorted(times)
+
+
+@given(codes, choices)
+def test_nothing_follows_the_end(code: Workflow[[], Any], chosen: Choices) -> None:
+    history = live(code, chosen).history
+    assert not any(e.is_terminal(event) for event in history[:-1])
+
+
+@given(codes, choices)
+def test_a_history_replays_from_its_stored_form(code: Workflow[[], Any], chosen: Choices) -> None:
+    history = live(code, chosen).history
+    stored = [
+        decode_event(
+            kind_of(event),
+            encode_event(event),
+            seq=event.seq,
+            recorded_at=event.recorded_at,
+            workflow_id=event.workflow_id,
+        )
+        for event in history
+    ]
+    assert stored == history
+    assert machine_for(stored[0], code).replay(stored) == []
+
+
+def swapped(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    first, second = rng.randrange(len(history)), rng.randrange(len(history))
+    history[first], history[second] = history[second], history[first]
+    return history
+
+
+def dropped(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    del history[rng.randrange(len(history))]
+    return history
+
+
+def doubled(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    event = history[rng.randrange(len(history))]
+    history.insert(rng.randrange(len(history) + 1), event)
+    return history
+
+
+def retyped(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    """One event becomes another kind, with whatever fields that has from anywhere."""
+    index = rng.randrange(len(history))
+    donor = history[rng.randrange(len(history))]
+    kept = attrs.asdict(history[index], recurse=False)
+    own = attrs.asdict(donor, recurse=False)
+    fields = {name: kept.get(name, value) for name, value in own.items()}
+    history[index] = type(donor)(**fields)
+    return history
+
+
+def renamed(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    """One id becomes another's, or nobody's."""
+    index = rng.randrange(len(history))
+    event = history[index]
+    for name in ("activity_id", "timer_id", "activity_type", "name", "started_seq"):
+        if hasattr(event, name):
+            values = [getattr(each, name) for each in history if hasattr(each, name)]
+            other = 999 if name == "started_seq" else "activity:9"
+            history[index] = attrs.evolve(event, **{name: rng.choice([*values, other])})
+    return history
+
+
+def renumbered(history: list[e.HistoryEvent], rng: random.Random) -> list[e.HistoryEvent]:
+    index = rng.randrange(len(history))
+    history[index] = attrs.evolve(history[index], seq=rng.randrange(len(history) + 3))
+    return history
+
+
+def in_order(history: list[e.HistoryEvent]) -> list[e.HistoryEvent]:
+    return [attrs.evolve(event, seq=seq) for seq, event in enumerate(history, 1)]
+
+
+EDITS = [swapped, dropped, doubled, retyped, renamed]
+
+
+@settings(max_examples=300)
+@given(codes, choices, st.sampled_from(EDITS), st.booleans(), st.randoms(use_true_random=False))
+def test_an_edited_history_is_refused_or_replays(
+    code: Workflow[[], Any],
+    chosen: Choices,
+    edit: Any,
+    renumber: bool,
+    rng: random.Random,
+) -> None:
+    history = edit(list(live(code, chosen).history), rng)
+    if renumber:
+        history = in_order(history)
+    try:
+        resident(history, code)
+        # A run that is brought up after its end has no code, so that is replayed here.
+        machine_for(history[0], code).replay(history)
+    except (NonDeterminismError, HistoryShapeError):
+        return
+    note("replays")
+
+
+@given(codes, choices, st.randoms(use_true_random=False))
+def test_a_renumbered_event_is_refused(
+    code: Workflow[[], Any], chosen: Choices, rng: random.Random
+) -> None:
+    history = live(code, chosen).history
+    edited = renumbered(list(history), rng)
+    if edited != history:
+        with pytest.raises(HistoryShapeError):
+            resident(edited, code)
+
+
+@given(codes, choices, st.randoms(use_true_random=False))
+def test_a_dropped_intent_is_found_at_the_place_where_it_was(
+    code: Workflow[[], Any], chosen: Choices, rng: random.Random
+) -> None:
+    history = live(code, chosen).history
+    arrivals = [index for index, event in enumerate(history) if e.is_arrival(event)]
+    # Beyond the last arrival a missing intent is only not recorded yet.
+    candidates = [
+        index for index, event in enumerate(history) if e.is_intent(event) and index < arrivals[-1]
+    ]
+    if not candidates:
+        return
+    index = rng.choice(candidates)
+    edited = in_order(history[:index] + history[index + 1 :])
+    with pytest.raises(NonDeterminismError) as info:
+        machine_for(edited[0], code).replay(edited)
+    # Equal intents beside each other, or none, move the place to the next difference.
+    assert info.value.seq >= index + 1
+
+
+def test_a_command_stands_for_its_own_event_only() -> None:
+    history = live(WORKFLOWS[2], [(2, 1)]).history
+    intents = [event for event in history if e.is_intent(event)]
+    for asked in intents:
+        assert [same_intent(asked, recorded) for recorded in intents].count(True) == 1

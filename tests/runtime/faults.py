@@ -1,0 +1,142 @@
+"""A store for fault tests: a real one, around whose commits things go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import trio
+
+from aion_core import events as e
+from aion_core.contracts import Append, DueTimer, EventStore, OpenActivity, RunPage, StoreWriter
+from aion_core.errors import StoreError, StoreUnavailableError
+from aion_core.history import WorkflowSummary
+from aion_core.ids import WorkflowId
+from aion_store_memory.store import MemoryStore
+
+Kind = type[e.HistoryEvent]
+
+
+class Gate:
+    """Where commits wait."""
+
+    def __init__(self) -> None:
+        self.reached = trio.Event()
+        self._opened = trio.Event()
+
+    async def pass_through(self) -> None:
+        self.reached.set()
+        await self._opened.wait()
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+class FaultyStore(EventStore):
+    """Hands everything to a real store.
+
+    Attributes:
+        tries: for each append that was tried, the kinds of its events.
+        reads: whose history was read as a whole.
+        unreadable: raised by the next reads of a history.
+    """
+
+    def __init__(self, inner: EventStore | None = None) -> None:
+        self.inner = inner or MemoryStore()
+        self.tries: list[list[Kind]] = []
+        self.reads: list[WorkflowId] = []
+        self.unreadable: list[Exception] = []
+        self._gates: list[tuple[Kind, Gate]] = []
+        self._refused: list[tuple[Kind, Exception]] = []
+        self._lost: list[Kind] = []
+        self._meddlers: list[tuple[Kind, Callable[[StoreWriter], object]]] = []
+
+    def hold(self, kind: Kind) -> Gate:
+        """Commits with such an event wait until the gate is opened."""
+        gate = Gate()
+        self._gates.append((kind, gate))
+        return gate
+
+    def refuse(self, kind: Kind, *, times: int = 1, error: Exception | None = None) -> None:
+        """Commits with such an event fail, and leave nothing."""
+        self._refused += [(kind, error or StoreUnavailableError("the disk is on fire"))] * times
+
+    def lose_answer(self, kind: Kind, *, times: int = 1) -> None:
+        """Commits with such an event succeed, but whoever asked is told otherwise."""
+        self._lost += [kind] * times
+
+    def meddle(self, kind: Kind, meddler: Callable[[StoreWriter], object]) -> None:
+        """Have an async function write before the next commit with such an event."""
+        self._meddlers.append((kind, meddler))
+
+    @asynccontextmanager
+    async def writer(self, *, takeover: bool = False) -> AsyncIterator[StoreWriter]:
+        async with self.inner.writer(takeover=takeover) as writer:
+            yield _FaultyWriter(self, writer)
+
+    async def commit(
+        self, inner: StoreWriter, appends: Sequence[Append]
+    ) -> Sequence[StoreError | None]:
+        events = [event for append in appends for event in append.events]
+        self.tries.append([type(event) for event in events])
+
+        def struck(kind: Kind) -> bool:
+            return any(isinstance(event, kind) for event in events)
+
+        for kind, gate in self._gates:
+            if struck(kind):
+                await gate.pass_through()
+        for index, (kind, meddler) in enumerate(self._meddlers):
+            if struck(kind):
+                del self._meddlers[index]
+                await meddler(inner)  # type: ignore[misc]
+                break
+        for index, (kind, error) in enumerate(self._refused):
+            if struck(kind):
+                del self._refused[index]
+                raise error
+        result = await inner.append_many(appends)
+        for index, kind in enumerate(self._lost):
+            if struck(kind):
+                del self._lost[index]
+                raise StoreError("the answer was lost; read before trying again")
+        return result
+
+    async def read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
+        self.reads.append(workflow_id)
+        history = await self.inner.read_history(workflow_id)
+        if self.unreadable:
+            raise self.unreadable.pop(0)
+        return history
+
+    async def read_history_from(
+        self, workflow_id: WorkflowId, seq: int
+    ) -> Sequence[e.HistoryEvent]:
+        return await self.inner.read_history_from(workflow_id, seq)
+
+    async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
+        return await self.inner.read_summary(workflow_id)
+
+    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
+        return await self.inner.list_runs(limit=limit, cursor=cursor)
+
+    async def open_activities(
+        self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
+    ) -> Sequence[OpenActivity]:
+        return await self.inner.open_activities(after=after, limit=limit)
+
+    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
+        return await self.inner.expired_timers(as_of)
+
+    async def next_timer(self, after: datetime | None = None) -> datetime | None:
+        return await self.inner.next_timer(after)
+
+
+class _FaultyWriter(StoreWriter):
+    def __init__(self, store: FaultyStore, inner: StoreWriter) -> None:
+        self._store = store
+        self._inner = inner
+
+    async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
+        return await self._store.commit(self._inner, appends)
