@@ -150,6 +150,8 @@ class Story:
     async def _follow_the_script(self, engine: aion.Engine, store: MortalStore) -> None:
         handle = await engine.start(self.workflow, workflow_id=WORKFLOW_ID)
         while True:
+            # Counted before the read: a commit that it did not see must not be waited for.
+            commits = store.commits
             run = RunProjection(WORKFLOW_ID, await store.read_history(WORKFLOW_ID))
             assert run.summary is not None
             if run.summary.status.is_closed:
@@ -158,7 +160,6 @@ class Story:
                 self._plain_is_recorded.set()
             waiting = [row for row in run.activities.values() if row.activity_type != "endless"]
             retries = [row.next_attempt_at for row in waiting if row.next_attempt_at is not None]
-            commits = store.commits
             if len(waiting) == len(retries) == 1:
                 self._advance_to(retries[0])
             elif not waiting and run.timers and not run.signal_ids:

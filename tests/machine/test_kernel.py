@@ -16,7 +16,7 @@ from aion_core.authoring.signals import Signal
 from aion_core.authoring.timing import now, sleep
 from aion_core.authoring.workflows import workflow
 from aion_core.errors import Cancelled, NotInWorkflowError, WorkflowUsageError
-from aion_core.machine.kernel import checkpoint, current_task, current_task_or_none
+from aion_core.machine.kernel import checkpoint, current_task, current_task_or_none, suspend
 from aion_core.machine.nursery import Nursery, open_nursery
 from aion_core.machine.scopes import CancelScope
 from tests.machine.driver import Driver, driven
@@ -321,6 +321,19 @@ def test_a_run_can_be_closed_after_an_interrupt() -> None:
         driver.signal("go", 1)
     driver.run.close()
     assert log == ["closed"]
+
+
+def test_nothing_parks_in_a_cancelled_scope() -> None:
+    @workflow
+    async def main() -> bool:
+        with CancelScope() as scope:
+            scope.cancel()
+            await suspend(lambda: True)
+        return scope.cancelled_caught
+
+    driver = Driver(main)
+    driver.start()
+    assert driver.result is True
 
 
 def test_closing_runs_cleanup() -> None:

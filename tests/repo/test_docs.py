@@ -53,10 +53,12 @@ def _wait_for_timer(database: Path, victim: subprocess.Popen[bytes]) -> None:
     """Return while the workflow sleeps: its timer is recorded, and the mail not sent."""
     while victim.poll() is None:
         if database.exists():
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-                with suppress(sqlite3.OperationalError):  # the schema is not there yet
-                    if connection.execute("SELECT 1 FROM v_timers").fetchall():
-                        return
+            with (
+                closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection,
+                suppress(sqlite3.OperationalError),  # the schema is not there yet
+            ):
+                if connection.execute("SELECT 1 FROM v_timers").fetchall():
+                    return
     pytest.fail("the README's program ended by itself")
 
 

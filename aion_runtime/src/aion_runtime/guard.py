@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, NoReturn
 
 import trio
@@ -50,6 +50,13 @@ class _Refusal:
         raise WorkflowUsageError(_explain())
 
 
+class _TaskRefusal(_Refusal):
+    # Trio's handler of Ctrl-C looks at these, whatever code it interrupts; to refuse that would
+    # fail the run. It goes on to the engine's frames and finds them protected.
+    _ki_protected = True
+    coro = SimpleNamespace(cr_frame=None)
+
+
 def _explain() -> str:
     """Name the function that the workflow called, and what to call instead."""
     library = called = ""
@@ -77,6 +84,7 @@ def _name(frame: FrameType) -> str:
 _LIBRARIES = ("trio", "asyncio")
 _SPELLINGS = {"NurseryManager": "open_nursery", "to_thread_run_sync": "to_thread.run_sync"}
 _REFUSAL = _Refusal()
+_REFUSALS = {"task": _TaskRefusal()}
 
 
 def _context() -> Any:
@@ -101,7 +109,7 @@ _CONTEXT = _context()
 def activation_guard() -> Iterator[None]:
     """Keep trio and asyncio out of an activation."""
     kept = dict(_CONTEXT.__dict__)  # empty outside of a trio run
-    _CONTEXT.__dict__.update(dict.fromkeys(kept, _REFUSAL))
+    _CONTEXT.__dict__.update({name: _REFUSALS.get(name, _REFUSAL) for name in kept})
     # Imported by the workflow's module, or there is nothing to keep out.
     loops = sys.modules.get("asyncio.events")
     loop = loops and loops._get_running_loop()

@@ -29,7 +29,7 @@ from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
 from aion_runtime.executor import LocalExecutor
 from aion_runtime.recovery import recover_due_runs
-from aion_runtime.stopping import SigtermListener
+from aion_runtime.stopping import SigtermListener, UndividedContext
 from aion_runtime.timers import TimerService
 
 __all__ = ["open_engine", "open_store"]
@@ -57,18 +57,14 @@ def open_store(
     return (plugins or _installed_plugins()).open_store(url)
 
 
-# A KeyboardInterrupt in the middle of leaving would leave the shielded services running for ever;
-# so it comes at an await, where it is dealt with. The caller's block is not protected.
-@asynccontextmanager
-@trio.lowlevel.enable_ki_protection
-async def open_engine(
+def open_engine(
     store: str | EventStore | None = None,
     *,
     workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
     plugins: PluginManager | None = None,
     clock: Clock | None = None,
     shutdown_grace: float | timedelta = 5.0,
-) -> AsyncIterator[Engine]:
+) -> AbstractAsyncContextManager[Engine]:
     """Run workflows for the length of an ``async with``.
 
     Entering becomes the store's one writer and brings back the runs that have work due. Leaving
@@ -88,16 +84,28 @@ async def open_engine(
         StoreUnavailableError: the store cannot be opened, or another engine holds it.
         FencedError: raised on leaving, when another engine took the store over.
     """
+    return UndividedContext(
+        _opened_engine(store, workflows, plugins, clock or SystemClock(), seconds(shutdown_grace))
+    )
+
+
+@asynccontextmanager
+async def _opened_engine(
+    store: str | EventStore | None,
+    workflows: Iterable[Workflow[..., Any] | ModuleType],
+    plugins: PluginManager | None,
+    clock: Clock,
+    grace: float,
+) -> AsyncIterator[Engine]:
     converter = PayloadConverter()
     catalog = WorkflowCatalog(workflows, converter)
-    grace = seconds(shutdown_grace)
     opened = (
         nullcontext(store) if isinstance(store, EventStore) else open_store(store, plugins=plugins)
     )
     error: BaseException | None = None
     with SigtermListener() as sigterm:
         async with opened as event_store, event_store.writer() as writer:
-            host = _Host(event_store, writer, catalog, converter, clock or SystemClock(), sigterm)
+            host = _Host(event_store, writer, catalog, converter, clock, sigterm)
             async with trio.open_nursery() as nursery:
                 # Not `start`: when cancelled meanwhile, it would wait for the end of the services.
                 nursery.start_soon(host.run, name="aion engine")
@@ -152,6 +160,7 @@ class _Host:
         self.body = trio.CancelScope()
         self.failure: BaseException | None = None
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Run the services until `shut_down` ends them."""
         try:
@@ -169,9 +178,9 @@ class _Host:
                         ("alarms", self._alarms.run),
                         ("loader", self._dispatcher.run_loads),
                         ("dispatcher", self._dispatcher.run_steps),
+                        ("sigterm", self._listen),
                     ):
                         nursery.start_soon(_protected, service, name=f"aion {name}")
-                    nursery.start_soon(self._listen, name="aion sigterm")
                     self._nursery = nursery
                     self._started.set()
         except BaseException as error:

@@ -1,17 +1,44 @@
-"""SIGTERM: the engine stops in order, and then the process ends as the signal asks."""
+"""Signals: after SIGTERM the engine stops in order; Ctrl-C finds it whole, open or closed."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import trio
 
-__all__ = ["SigtermListener"]
+__all__ = ["SigtermListener", "UndividedContext"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class UndividedContext(AbstractAsyncContextManager[T_co, bool | None], Generic[T_co]):
+    """A context manager that a KeyboardInterrupt never leaves half entered or half left.
+
+    It comes at an await of the inner one, which can deal with it there. In between it would keep
+    the inner one from ever going on, and what that has begun from ever ending. The caller's block
+    is not protected.
+    """
+
+    def __init__(self, inner: AbstractAsyncContextManager[T_co, bool | None]) -> None:
+        self._inner = inner
+
+    @trio.lowlevel.enable_ki_protection
+    async def __aenter__(self) -> T_co:
+        return await self._inner.__aenter__()
+
+    @trio.lowlevel.enable_ki_protection
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, error, traceback)
 
 
 class SigtermListener:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +9,7 @@ from datetime import datetime
 
 import trio
 
-from aion_core.codec import from_micros, to_micros
+from aion_core.codec import to_micros
 from aion_core.contracts import (
     Append,
     DueTimer,
@@ -25,6 +23,7 @@ from aion_core.errors import ConfigError, FencedError, StoreError, StoreUnavaila
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.storing import read_cursor, write_cursor
 from aion_store_memory.workflow import StoredWorkflow
 
 __all__ = ["MemoryStore", "open_store", "provider"]
@@ -96,10 +95,11 @@ class MemoryStore(EventStore):
         _require_some(limit)
         runs = sorted((workflow.summary for workflow in self._workflows.values()), key=_place)
         if cursor is not None:
-            last = _read_cursor(cursor)
+            started_at, workflow_id = read_cursor(cursor)
+            last = (-started_at, workflow_id)
             runs = [run for run in runs if _place(run) > last]
         page = runs[:limit]
-        return RunPage(page, _cursor(page[-1]) if len(runs) > limit else None)
+        return RunPage(page, write_cursor(page[-1]) if len(runs) > limit else None)
 
     async def open_activities(
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
@@ -165,20 +165,6 @@ class _MemoryWriter(StoreWriter):
 def _place(run: WorkflowSummary) -> tuple[int, str]:
     """Where a run stands in the list: newest start first, then by id."""
     return -to_micros(run.started_at), run.workflow_id
-
-
-def _cursor(last: WorkflowSummary) -> str:
-    return base64.urlsafe_b64encode(json.dumps(_place(last)).encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        minus_started_at, workflow_id = json.loads(base64.urlsafe_b64decode(cursor))
-        from_micros(-minus_started_at)
-        workflow_id.encode()
-    except Exception as error:
-        raise ValueError(f"{cursor!r} is no cursor of this store; begin without one") from error
-    return minus_started_at, workflow_id
 
 
 def _require_some(limit: int) -> None:

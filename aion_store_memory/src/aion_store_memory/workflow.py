@@ -5,28 +5,19 @@ Rows follow by `RunProjection` and by nothing else. Who may write, and when, is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import attrs
 
-from aion_core.codec import decode_event, encode_event, from_micros, kind_of, to_micros
+from aion_core.codec import decode_event, from_micros
 from aion_core.contracts import Append
 from aion_core.errors import AionError, HistoryShapeError, SequenceConflictError, StoreError
 from aion_core.events import HistoryEvent
 from aion_core.history import RunProjection, WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.storing import EventRow, event_rows
 
-__all__ = ["EventRow", "StoredWorkflow"]
-
-
-class EventRow(NamedTuple):
-    """An event as a durable store would keep it."""
-
-    seq: int
-    kind: str
-    recorded_at: int
-    data: str
+__all__ = ["StoredWorkflow"]
 
 
 class StoredWorkflow:
@@ -55,7 +46,7 @@ class StoredWorkflow:
             SequenceConflictError: the history ends elsewhere.
             StoreError: they are not the next events, or one cannot be stored.
         """
-        rows = _encode(append)
+        rows = event_rows(append)
         head = self.projection.head
         if head != append.expected_seq:
             raise SequenceConflictError(self.workflow_id, append.expected_seq, head)
@@ -80,26 +71,3 @@ class StoredWorkflow:
                 recorded_at=from_micros(row.recorded_at),
                 workflow_id=self.workflow_id,
             )
-
-
-def _encode(append: Append) -> Sequence[EventRow]:
-    workflow_id = append.workflow_id
-    if not append.events:
-        raise StoreError(f"an append to workflow {workflow_id!r} has no events; leave it out")
-    rows: list[EventRow] = []
-    for seq, event in enumerate(append.events, append.expected_seq + 1):
-        if event.seq != seq or event.workflow_id != workflow_id:
-            raise StoreError(
-                f"event {event.seq} of workflow {event.workflow_id!r} stands where event {seq} of "
-                f"workflow {workflow_id!r} belongs; append a workflow's events in order"
-            )
-        try:
-            row = EventRow(seq, kind_of(event), to_micros(event.recorded_at), encode_event(event))
-            # Half a surrogate pair is text to Python and to JSON, but not to a durable store.
-            (workflow_id + row.data).encode()
-        except (TypeError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"event {seq} of workflow {workflow_id!r} cannot be stored: {error!r}"
-            ) from error
-        rows.append(row)
-    return rows

@@ -7,22 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aion_core.codec import encode_event, kind_of, to_micros
 from aion_core.contracts import Append
-from aion_core.errors import StoreError
 from aion_core.history import Change, changes
 from aion_core.ids import WorkflowId
+from aion_core.storing import EventRow, event_rows
 
-__all__ = ["EncodedAppend", "EventRow", "encode"]
-
-
-class EventRow(NamedTuple):
-    """An event as its columns."""
-
-    seq: int
-    kind: str
-    recorded_at: int
-    data: str
+__all__ = ["EncodedAppend", "encode"]
 
 
 class EncodedAppend(NamedTuple):
@@ -41,26 +31,6 @@ def encode(append: Append) -> EncodedAppend:
         StoreError: it has no events, or others than the next ones of its workflow, or one of them
             has no stored form.
     """
-    workflow_id = append.workflow_id
-    if not append.events:
-        raise StoreError(f"an append to workflow {workflow_id!r} has no events; leave it out")
-    rows: list[EventRow] = []
-    seq = append.expected_seq
-    for event in append.events:
-        seq += 1
-        if event.seq != seq or event.workflow_id != workflow_id:
-            raise StoreError(
-                f"event {event.seq} of workflow {event.workflow_id!r} stands where event {seq} of "
-                f"workflow {workflow_id!r} belongs; append a workflow's events in order"
-            )
-        try:
-            row = EventRow(seq, kind_of(event), to_micros(event.recorded_at), encode_event(event))
-            # Half a surrogate pair is text to Python and to JSON, but not to a file.
-            row.data.encode()
-        except (TypeError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"event {seq} of workflow {workflow_id!r} cannot be stored: {error!r}"
-            ) from error
-        rows.append(row)
+    rows = event_rows(append)
     found = [change for event in append.events if (change := changes(event)) is not None]
-    return EncodedAppend(workflow_id, append.expected_seq, rows, found)
+    return EncodedAppend(append.workflow_id, append.expected_seq, rows, found)

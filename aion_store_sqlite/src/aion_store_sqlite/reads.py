@@ -6,8 +6,6 @@ thread: to decode a long history there leaves the trio loop free.
 
 from __future__ import annotations
 
-import base64
-import json
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from aion_core.events import HistoryEvent
 from aion_core.history import ActivityRow, TimerRow, WorkflowSummary
 from aion_core.ids import ActivityId, RunId, TimerId, WorkflowId
 from aion_core.status import WorkflowStatus
+from aion_core.storing import read_cursor, write_cursor
 
 __all__ = [
     "events_after",
@@ -91,7 +90,7 @@ def run_page(connection: sqlite3.Connection, limit: int, cursor: str | None) -> 
     Raises:
         ValueError: the cursor is none of ours.
     """
-    started_at, workflow_id = _BEFORE_ALL if cursor is None else _read_cursor(cursor)
+    started_at, workflow_id = _BEFORE_ALL if cursor is None else read_cursor(cursor)
     rows = connection.execute(
         f"""
         {_SUMMARY}
@@ -107,7 +106,7 @@ def run_page(connection: sqlite3.Connection, limit: int, cursor: str | None) -> 
         },
     ).fetchall()
     runs = [_summary(*row) for row in rows[:limit]]
-    return RunPage(runs, _cursor(runs[-1]) if len(rows) > limit else None)
+    return RunPage(runs, write_cursor(runs[-1]) if len(rows) > limit else None)
 
 
 def open_activities(
@@ -207,18 +206,3 @@ def _summary(
 
 def _instant(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
-
-
-def _cursor(last: WorkflowSummary) -> str:
-    place = json.dumps([to_micros(last.started_at), last.workflow_id])
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        started_at, workflow_id = json.loads(base64.urlsafe_b64decode(cursor))
-        from_micros(started_at)
-        workflow_id.encode()
-    except Exception as error:
-        raise ValueError(f"{cursor!r} is no cursor of this store; begin without one") from error
-    return started_at, workflow_id
