@@ -271,30 +271,27 @@ async def test_results_waited_for_elsewhere_end_when_the_engine_stops(bench: Ben
         assert sorted(refused) == ["a", "a", "b", "b"]
 
 
-@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
-async def test_a_result_asked_for_after_the_end_does_not_wait_for_ever(
-    bench: Bench, closed: bool
-) -> None:
-    async with bench.engine(waiting) as engine:
+async def test_a_stopped_engine_says_so_whatever_it_is_asked(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    async with aion.open_engine(url, workflows=[waiting, empty]) as engine:
         handle = await engine.start(waiting, workflow_id="w")
-        if closed:
-            await handle.signal(go, 1)
-            await handle.result()
-    if closed:
-        assert await handle.result() == 1  # this store is still open
-    else:
+        over = await engine.start(empty, workflow_id="v")
+        await over.result()
+    calls: list[Callable[[], Any]] = [
+        partial(engine.start, waiting),
+        partial(handle.signal, go, 1),
+        handle.result,
+        over.result,
+        handle.describe,
+        handle.history,
+        engine.list_runs,
+    ]
+    for call in calls:
         with pytest.raises(aion.EngineStoppedError):
-            await handle.result()
-
-
-async def test_a_stopped_engine_takes_nothing(bench: Bench) -> None:
-    async with bench.engine(waiting) as engine:
-        handle = await engine.start(waiting, workflow_id="w")
-    with pytest.raises(aion.EngineStoppedError):
-        await engine.start(waiting, workflow_id="v")
-    with pytest.raises(aion.EngineStoppedError):
-        await handle.signal(go, 1)
-    assert await bench.kinds("w") == [e.WorkflowStarted]
+            await call()
+    async with aion.open_engine(url, workflows=[waiting]) as engine:
+        assert (await engine.get("w").describe()).events == 1
+        assert len((await engine.list_runs()).runs) == 2
 
 
 async def test_a_stopping_engine_takes_nothing_new_and_finishes_what_runs(bench: Bench) -> None:

@@ -64,6 +64,7 @@ class Engine:
         self._dispatcher = dispatcher
         self._clock = clock
         self._accepting = True
+        self._closed = False
 
     async def start(
         self,
@@ -116,19 +117,19 @@ class Engine:
 
         Open runs that this engine cannot move say why in ``stuck``.
         """
-        page = await self._store.list_runs(limit=limit, cursor=cursor)
+        page = await self._open_store().list_runs(limit=limit, cursor=cursor)
         return attrs.evolve(page, runs=[self._with_reason(summary) for summary in page.runs])
 
     async def describe(self, workflow_id: WorkflowId) -> WorkflowSummary:
         """One line about a workflow. Raises `WorkflowNotFoundError`."""
-        summary = await self._store.read_summary(workflow_id)
+        summary = await self._open_store().read_summary(workflow_id)
         if summary is None:
             raise WorkflowNotFoundError(workflow_id)
         return self._with_reason(summary)
 
     async def read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
         """All events of a workflow. Raises `WorkflowNotFoundError`."""
-        history = await self._store.read_history(workflow_id)
+        history = await self._open_store().read_history(workflow_id)
         if not history:
             raise WorkflowNotFoundError(workflow_id)
         return history
@@ -138,7 +139,8 @@ class Engine:
         closing = self._dispatcher.closings.expect(workflow_id)
         summary = await self.describe(workflow_id)
         if summary.status.is_closed:
-            (terminal,) = await self._store.read_history_from(workflow_id, summary.events)
+            store = self._open_store()
+            (terminal,) = await store.read_history_from(workflow_id, summary.events)
         elif summary.stuck is not None:
             raise WorkflowStuckError(workflow_id, summary.stuck)
         else:
@@ -164,6 +166,16 @@ class Engine:
     def stop_accepting(self) -> None:
         """From now on every call that would change something is refused."""
         self._accepting = False
+
+    def close(self) -> None:
+        """From now on every call is refused: the store is about to be closed."""
+        self._accepting = False
+        self._closed = True
+
+    def _open_store(self) -> EventStore:
+        if self._closed:
+            raise EngineStoppedError("the engine has stopped; open it again to ask it something")
+        return self._store
 
     async def _send(self, workflow_id: WorkflowId, arrival: Arrival) -> None:
         self._require_accepting()

@@ -217,6 +217,7 @@ class _Host:
                     await self._ended.wait()
                 except KeyboardInterrupt as pressed_again:
                     hurry = pressed_again
+        self.engine.close()
         return hurry
 
     def _fail(self, error: BaseException) -> None:
