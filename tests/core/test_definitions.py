@@ -155,6 +155,7 @@ def test_options_keep_what_they_do_not_name() -> None:
     limited = activity(start_to_close=7, retry=RetryPolicy(max_attempts=2))(plain)
     settings = limited.options(key="k").settings
     assert (settings.start_to_close, settings.retry.max_attempts) == (7, 2)
+    assert limited.options(key="k").options(start_to_close=3).settings.key == "k"
 
 
 def test_a_key_that_cannot_be_one_is_refused_at_once() -> None:

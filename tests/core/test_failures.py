@@ -2,7 +2,7 @@
 
 import pytest
 
-from aion_core.errors import ApplicationError
+from aion_core.errors import ActivityError, ApplicationError
 from aion_core.failures import MAX_CAUSES, MAX_STACK, Failure, failure_from, timeout_failure
 
 
@@ -142,3 +142,15 @@ def test_a_timeout_names_its_limit() -> None:
 
 def test_an_exception_that_was_raised_has_a_stack() -> None:
     assert "raise error" in failure_from(raised(ValueError())).stack
+
+
+def test_what_an_attempt_left_is_the_cause_of_the_error_that_the_workflow_saw() -> None:
+    left = Failure(type="Declined", message="no funds", kind="terminal")
+    error = ActivityError("activity:0", "charge", 3, left)
+    assert failure_from(error).cause == left
+
+
+def test_a_message_is_cut_where_nobody_reads_on() -> None:
+    failure = failure_from(ValueError("x" * 1_000_000))
+    assert len(failure.message) < 10_000
+    assert failure.message.endswith("… (cut: it had 1000000 characters)")

@@ -134,7 +134,8 @@ async def test_an_activity_that_does_not_end_in_the_grace_period_goes_on_after_a
         child.wait_for("begun")
         child.send(number)
         child.end()
-    assert await kinds(tmp_path) == [e.WorkflowStarted, e.ActivityScheduled, e.ActivityStarted]
+    # Released in order: not counted as a delivery, so nothing is recorded.
+    assert await kinds(tmp_path) == [e.WorkflowStarted, e.ActivityScheduled]
 
 
 @either_signal

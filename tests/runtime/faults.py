@@ -36,6 +36,8 @@ class Gate:
 class FaultyStore(EventStore):
     """Hands everything to a real store.
 
+    Its writers say what a store says that cannot tell: that the one before them may have crashed.
+
     Attributes:
         tries: for each append that was tried, the kinds of its events.
         reads: whose history was read as a whole.

@@ -415,7 +415,7 @@ async def test_a_planned_retry_is_not_begun_when_the_workflow_gives_up(bench: Be
     assert cancelled.attempt is None
 
 
-async def test_activities_left_over_at_the_end_of_a_run_are_stopped(bench: Bench) -> None:
+async def test_an_activity_beside_one_that_failed_is_cancelled(bench: Bench) -> None:
     stopped = trio.Event()
 
     @aion.activity

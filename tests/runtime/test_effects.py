@@ -274,7 +274,7 @@ async def test_no_running_activity_is_cancelled_before_the_request_is_durable(
     ]
 
 
-async def test_no_running_activity_is_stopped_before_the_end_of_its_run_is_durable(
+async def test_no_activity_is_cancelled_before_the_failure_beside_it_is_durable(
     bench: Bench, fault: Fault
 ) -> None:
     stopped: list[str] = []
@@ -374,20 +374,74 @@ async def test_a_step_that_failed_is_activated_by_new_code_objects(bench: Bench)
     assert seen == [[1], [1], [1, 2]]
 
 
-async def test_arrivals_of_a_failed_step_keep_their_order(bench: Bench) -> None:
+async def test_arrivals_of_a_failed_step_keep_their_place_before_later_ones(bench: Bench) -> None:
     @aion.workflow
     async def collecting() -> list[int]:
         return [await go.receive() for _ in range(5)]
 
     async with bench.engine(collecting) as engine, trio.open_nursery() as nursery:
         handle = await engine.start(collecting, workflow_id="w")
+        gate = bench.store.hold(e.SignalReceived)
         bench.store.refuse(e.SignalReceived, times=2)
-        for number in range(5):
+        for number in range(3):
             nursery.start_soon(handle.signal, go, number)
             await wait_all_tasks_blocked()
-            await bench.advance(0.03)
-        await bench.advance(1)
+        # The first is being written, the others have gathered; now that writing fails.
+        gate.open()
+        for number in range(3, 5):
+            await wait_all_tasks_blocked()
+            nursery.start_soon(handle.signal, go, number)
+        await wait_all_tasks_blocked()
+        await bench.advance(0.05)
+        await bench.advance(0.1)
         assert await handle.result() == [0, 1, 2, 3, 4]
+
+
+async def test_the_code_of_a_failed_step_is_closed_at_once(bench: Bench) -> None:
+    closed: list[str] = []
+
+    @aion.workflow
+    async def tidy() -> int:
+        try:
+            return await go.receive() + await go.receive()
+        finally:
+            closed.append("closed")
+
+    async with bench.engine(tidy) as engine, trio.open_nursery() as nursery:
+        handle = await engine.start(tidy)
+        bench.store.refuse(e.SignalReceived)
+        nursery.start_soon(handle.signal, go, 1)
+        await wait_all_tasks_blocked()
+        assert closed == ["closed"]
+        await bench.advance(0.05)
+
+
+async def test_a_retry_whose_time_comes_while_its_run_is_written_is_not_lost(
+    bench: Bench, fault: Fault
+) -> None:
+    begun: list[int] = []
+
+    @aion.activity(retry=aion.RetryPolicy(initial_interval=10))
+    async def flaky() -> int:
+        begun.append(aion.activity_info().attempt)
+        if aion.activity_info().attempt == 1:
+            raise ConnectionError("hung up")
+        return 7
+
+    @aion.workflow
+    async def both() -> tuple[int, int]:
+        return await aion.gather(flaky(), go.receive())
+
+    async with bench.engine(both) as engine, trio.open_nursery() as nursery:
+        handle = await engine.start(both)
+        await wait_all_tasks_blocked()
+        fault.arm(e.SignalReceived)
+        nursery.start_soon(handle.signal, go, 1)
+        await fault.struck()
+        await bench.advance(10)
+        await fault.heal()
+        assert await handle.result() == (7, 1)
+    assert begun == [1, 2]
 
 
 async def test_a_refused_commit_is_tried_again_after_longer_and_longer_times(

@@ -460,6 +460,8 @@ async def test_a_fenced_engine_lets_go_of_its_activities_at_once(bench: Bench) -
 
 async def test_a_call_to_an_engine_that_has_failed_does_not_wait_for_ever(bench: Bench) -> None:
     """Between the failure and the end of the caller's block nobody would answer."""
+    async with bench.engine(waiting) as engine:
+        await engine.start(waiting, workflow_id="older")
     bench.store.refuse(e.WorkflowStarted, error=OwnError("a bug in a store"))
     with pytest.raises(OwnError, match="a bug in a store"):
         async with bench.engine(waiting) as engine:
@@ -467,6 +469,8 @@ async def test_a_call_to_an_engine_that_has_failed_does_not_wait_for_ever(bench:
                 for workflow_id in ("a", "b"):
                     with pytest.raises(aion.EngineStoppedError):
                         await engine.start(waiting, workflow_id=workflow_id)
+                with pytest.raises(aion.EngineStoppedError):
+                    await engine.get("older").result()
 
 
 async def test_a_program_with_its_own_sigterm_handler_keeps_it() -> None:

@@ -1,7 +1,8 @@
 """An engine opened on what another left: what goes on at once, what sleeps on, what is held.
 
-To the history a crash and an engine that ran out of its grace period are the same: an attempt is
-open. So most tests just leave the engine; ``tests/crash`` has the kills.
+Most tests just leave an engine that has no grace period, and the store of the bench then says that
+there may have been a crash. ``tests/crash`` has the kills, ``test_deliveries`` what follows when
+there was none.
 """
 
 from __future__ import annotations
@@ -262,6 +263,34 @@ async def test_an_activity_asked_to_stop_before_the_crash_ends_with_its_outcome_
         each for each in await bench.history("w") if isinstance(each, e.ActivityCancelled)
     ]
     assert (cancelled.attempt, cancelled.detail) == (1, "outcome unknown")
+
+
+async def test_a_planned_retry_that_was_given_up_before_the_crash_is_settled_at_once(
+    bench: Bench,
+) -> None:
+    @aion.activity(retry=aion.RetryPolicy(initial_interval=3600, max_interval=3600))
+    async def flaky() -> None:
+        raise ConnectionError
+
+    @aion.workflow
+    async def impatient() -> bool:
+        with aion.move_on_after(10) as scope:
+            await flaky()
+        return scope.cancelled_caught
+
+    async with bench.engine(impatient) as engine:
+        await engine.start(impatient, workflow_id="w")
+        await wait_all_tasks_blocked()
+        bench.store.refuse(e.ActivityCancelled)
+        await bench.advance(10)
+        assert (await bench.kinds("w"))[-1] is e.ActivityCancelRequested
+    async with bench.engine(impatient) as engine:
+        assert engine.recovery_report.resumed == ("w",)
+        assert await engine.get("w").result() is True
+    (cancelled,) = [
+        each for each in await bench.history("w") if isinstance(each, e.ActivityCancelled)
+    ]
+    assert (cancelled.attempt, cancelled.detail) == (None, None)
 
 
 async def test_an_activity_given_up_before_it_was_run_again_ends_with_its_outcome_unknown(
@@ -622,6 +651,42 @@ async def test_code_that_has_grown_goes_on_where_history_ends(bench: Bench) -> N
     ]
 
 
+async def test_what_grown_code_asks_for_is_recorded_although_nothing_arrives(
+    bench: Bench,
+) -> None:
+    """The run is loaded for a retry whose time has come, and its code is ahead of history."""
+    touched: list[str] = []
+
+    @aion.activity(retry=aion.RetryPolicy(initial_interval=60))
+    async def flaky() -> None:
+        if aion.activity_info().attempt == 1:
+            raise ConnectionError
+        await trio.sleep_forever()
+
+    @aion.activity
+    async def touch() -> None:
+        touched.append("touched")
+
+    @aion.workflow(name="growing")
+    async def short() -> None:
+        await flaky()
+
+    @aion.workflow(name="growing")
+    async def longer() -> None:
+        async with aion.open_nursery() as nursery:
+            nursery.start_soon(touch)
+            await flaky()
+
+    async with bench.engine(short) as engine:
+        await engine.start(short, workflow_id="w")
+        await wait_all_tasks_blocked()
+    async with bench.engine(longer):
+        await wait_all_tasks_blocked()
+        assert touched == []
+        await bench.advance(60)
+        assert touched == ["touched"]
+
+
 async def test_recovery_reads_all_pages_of_open_activities(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -641,7 +706,7 @@ async def test_recovery_reads_all_pages_of_open_activities(
 async def test_a_clock_that_was_set_back_does_not_take_time_back(bench: Bench) -> None:
     async with bench.engine(sleeper) as engine:
         await engine.start(sleeper, 10, workflow_id="w")
-    bench.clock.advance(-3600)
+    bench.clock.set_wall_clock(bench.clock.now() - timedelta(seconds=3600))
     async with bench.engine(sleeper) as engine:
         await bench.advance(3600 + 10)
         assert await engine.get("w").result() == "awake"

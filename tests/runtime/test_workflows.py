@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
 from aion_core import events as e
+from aion_runtime.entries import Entry
 from tests.runtime.conftest import Bench
 
 
@@ -446,3 +448,14 @@ async def test_thousand_workflows_run_side_by_side(bench: Bench) -> None:
         assert [await engine.get(f"w{number}").result() for number in range(1000)] == list(
             range(1000)
         )
+
+
+async def test_a_closed_run_takes_no_memory(bench: Bench) -> None:
+    async with bench.engine(add) as engine:
+        handles = [await engine.start(add, 1) for _ in range(10)]
+        for handle in handles:
+            await handle.result()
+        gc.collect()
+        entries = {each.workflow_id for each in gc.get_objects() if isinstance(each, Entry)}
+        # The loops, which wait, may still have their last one in hand.
+        assert len(entries & {handle.workflow_id for handle in handles}) <= 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from aion_core.errors import CorruptHistoryError
+from aion_core.contracts import EventStore
+from aion_core.errors import CorruptHistoryError, StoreError
 from aion_core.ids import WorkflowId
 
 if TYPE_CHECKING:
@@ -143,3 +145,35 @@ async def test_reading_goes_on_after_a_corrupt_event(
         execute("UPDATE events SET kind = 'WorkflowStarted' WHERE seq = 1")
         assert list(await store.read_history(story.workflow_id)) == story.events
     del caught
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE timers SET fire_at = 9000000000000000000",
+        "UPDATE timers SET fire_at = 'x'",
+        "UPDATE activities SET next_attempt_at = 'soon'",
+        "UPDATE workflows SET status = 'Bogus'",
+        "UPDATE workflows SET started_at = 9000000000000000000",
+        "DELETE FROM meta",
+    ],
+)
+async def test_a_row_that_cannot_be_read_is_said_to_be_so(
+    sqlite_opener: Opener, execute: Callable[..., object], kit: Kit, change: str
+) -> None:
+    story = kit.Story().started().scheduled("activity:0").timer("timer:0", kit.at(5))
+    async with sqlite_opener() as store, store.writer() as writer:
+        await kit.write(writer, story)
+    execute(change)
+    async with sqlite_opener() as store:
+        with pytest.raises(StoreError, match=r"cannot be read \(.*restore it from a back-up"):
+            await use_all(store)
+
+
+async def use_all(store: EventStore) -> None:
+    await store.list_runs()
+    await store.open_activities()
+    await store.expired_timers(datetime(9999, 1, 1, tzinfo=UTC))
+    await store.next_timer()
+    async with store.writer():
+        pass

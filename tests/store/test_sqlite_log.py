@@ -69,7 +69,7 @@ def connection(database: Path) -> Iterator[FailingCommit]:
 @pytest.fixture
 def log(database: Path, connection: FailingCommit) -> Log:
     log = Log(database)
-    assert log.claim(connection, lambda: None) == 1
+    assert log.claim(connection, lambda: None).epoch == 1
     return log
 
 

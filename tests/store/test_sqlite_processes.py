@@ -259,6 +259,8 @@ async def test_what_was_acknowledged_survives_sigkill(
                 # Events that go together are there together: an odd number of them.
                 assert len(seqs) >= last
                 assert len(seqs) % 2 == 1
+            async with store.writer() as writer:
+                assert writer.after_crash
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -168,3 +168,32 @@ async def test_appends_under_way_at_the_end_of_the_writer_are_answered(
         await trio.testing.wait_all_tasks_blocked()
     for story in stories:
         assert list(await store.read_history(story.workflow_id)) == story.events
+
+
+async def test_the_first_writer_follows_no_crash(store: EventStore) -> None:
+    async with store.writer() as writer:
+        assert not writer.after_crash
+
+
+async def test_a_writer_that_left_has_not_crashed(store: EventStore) -> None:
+    with pytest.raises(LookupError):
+        async with store.writer():
+            raise LookupError
+    async with store.writer() as writer:
+        assert not writer.after_crash
+
+
+async def test_a_writer_that_was_replaced_may_have_crashed(store: EventStore) -> None:
+    async with store.writer(), store.writer(takeover=True) as writer:
+        assert writer.after_crash
+
+
+async def test_a_replaced_writer_that_leaves_does_not_speak_for_its_successor(
+    opener: Opener,
+) -> None:
+    async with opener() as store, store.writer() as replaced:
+        async with store.writer(takeover=True):
+            pass
+        assert not replaced.after_crash
+    async with opener() as store, store.writer() as writer:
+        assert not writer.after_crash

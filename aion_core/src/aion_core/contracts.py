@@ -68,7 +68,14 @@ class RunPage:
 
 
 class StoreWriter(ABC):
-    """The authority to write: it exists once per store. Got from `EventStore.writer`."""
+    """The authority to write: it exists once per store. Got from `EventStore.writer`.
+
+    Attributes:
+        after_crash: the writer before this one ended without leaving its context, so what it had
+            begun may have been cut off at any point. A store that cannot tell says True.
+    """
+
+    after_crash: bool = True
 
     @abstractmethod
     async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import attrs
 
-from aion_core.errors import ApplicationError
+from aion_core.errors import ActivityError, ApplicationError
 
 __all__ = ["Failure", "FailureKind", "failure_from", "timeout_failure"]
 
@@ -19,6 +19,7 @@ FailureKind = Literal["retryable", "terminal", "timeout", "cancelled", "crashed"
 """How an activity attempt ended without a result."""
 
 MAX_STACK = 8_000
+MAX_TEXT = 8_000
 MAX_CAUSES = 20
 
 
@@ -65,9 +66,7 @@ def _describe(
     error: BaseException, kind: FailureKind | None, outer: tuple[BaseException, ...]
 ) -> Failure:
     """``outer`` are those that it is a part of: chains can be circular."""
-    cause = error.__cause__
-    if cause is None and not error.__suppress_context__:
-        cause = error.__context__
+    cause = _cause_of(error)
     members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     notes = getattr(error, "__notes__", ())
     path = (*outer, error)
@@ -75,15 +74,27 @@ def _describe(
     def is_new(part: BaseException) -> bool:
         return len(path) <= MAX_CAUSES and not any(part is known for known in path)
 
+    described = cause if isinstance(cause, Failure) else None
+    if isinstance(cause, BaseException) and is_new(cause):
+        described = _describe(cause, None, path)
     return Failure(
         type=_storable(_type_name(error)),
         message=_text(error),
         kind=kind,
         notes=tuple(map(_text, notes)) if isinstance(notes, list | tuple) else (),
-        cause=_describe(cause, None, path) if cause is not None and is_new(cause) else None,
+        cause=described,
         members=tuple(_describe(member, None, path) for member in members if is_new(member)),
         stack=_storable("".join(traceback.format_tb(error.__traceback__)))[-MAX_STACK:],
     )
+
+
+def _cause_of(error: BaseException) -> BaseException | Failure | None:
+    if error.__cause__ is not None:
+        return error.__cause__
+    if isinstance(error, ActivityError):
+        # The exception itself is long gone, with its attempt; this is what it left.
+        return error.failure
+    return None if error.__suppress_context__ else error.__context__
 
 
 def _type_name(error: BaseException) -> str:
@@ -94,9 +105,12 @@ def _type_name(error: BaseException) -> str:
 
 def _text(value: object) -> str:
     try:
-        return _storable(str(value))
+        text = _storable(str(value))
     except Exception as broken:  # a user's __str__ may do anything
         return f"(its __str__ raised {type(broken).__name__})"
+    if len(text) > MAX_TEXT:
+        return f"{text[:MAX_TEXT]} … (cut: it had {len(text)} characters)"
+    return text
 
 
 def _storable(text: str) -> str:

@@ -1,6 +1,6 @@
 """For writers of stores: what every store needs and none should write again.
 
-Checking and encoding an append, and the cursors of `EventStore.list_runs`. No I/O.
+Checking and encoding an append, and the pages of lists. No I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aion_core.errors import StoreError
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
 
-__all__ = ["EventRow", "event_rows", "read_cursor", "write_cursor"]
+__all__ = ["EventRow", "event_rows", "read_cursor", "require_limit", "write_cursor"]
 
 
 class EventRow(NamedTuple):
@@ -59,6 +59,16 @@ def event_rows(append: Append) -> list[EventRow]:
             ) from error
         rows.append(row)
     return rows
+
+
+def require_limit(limit: int) -> None:
+    """Refuse a page without rows.
+
+    Raises:
+        ValueError: the limit is less than 1.
+    """
+    if limit < 1:
+        raise ValueError(f"a page holds at least 1 row, not {limit}")
 
 
 def write_cursor(last: WorkflowSummary) -> str:

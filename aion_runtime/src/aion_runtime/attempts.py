@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, cast
 
 import trio
@@ -11,6 +12,7 @@ from aion_core.authoring.activities import Activity, ActivityInfo
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.machine.arrivals import (
+    OUTCOME_UNKNOWN,
     ActivityOutcome,
     Arrival,
     AttemptCancelled,
@@ -18,7 +20,7 @@ from aion_core.machine.arrivals import (
     AttemptFailed,
     Redelivery,
 )
-from aion_core.machine.run import Run
+from aion_core.machine.run import MAX_DELIVERIES, Run
 from aion_runtime.alarms import Alarms
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry, Stage
@@ -26,8 +28,8 @@ from aion_runtime.executor import Attempt, LocalExecutor
 
 __all__ = ["AttemptManager"]
 
-OUTCOME_UNKNOWN = "outcome unknown"
-"""Detail of a cancelled activity whose attempt was under way when the process ended."""
+Suspect = tuple[WorkflowId, ActivityId]
+"""An activity whose attempt was under way in several processes that were killed."""
 
 
 class AttemptManager:
@@ -36,6 +38,9 @@ class AttemptManager:
     Args:
         nursery: where they run.
         post: takes an arrival for a workflow.
+        after_crash: the former process may have been killed by one of its attempts. Each attempt
+            that may have been under way is then handed out again, with a record of that; and for
+            the last time all by itself, so that none fails for what another one did.
     """
 
     def __init__(
@@ -43,15 +48,20 @@ class AttemptManager:
         nursery: trio.Nursery,
         executor: LocalExecutor,
         clock: Clock,
-        alarms: Alarms,
+        alarms: Alarms[datetime],
         post: Callable[[WorkflowId, Arrival], None],
+        *,
+        after_crash: bool,
     ) -> None:
         self._nursery = nursery
         self._executor = executor
         self._clock = clock
         self._alarms = alarms
         self._post = post
+        self._after_crash = after_crash
         self._opened_at = clock.now()
+        self._suspects: dict[Suspect, Entry] = {}
+        self._tried: Suspect | None = None
         self._count = 0
         self._accepting = True
         self._idle = trio.Event()
@@ -96,10 +106,10 @@ class AttemptManager:
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
             self._plan(entry, row)
         elif self._accepting:
-            if inherited is not None and inherited.delivery == row.delivery:
+            if self._after_crash and inherited is not None and inherited.delivery == row.delivery:
                 # It may have been under way when the process died, so this delivery is recorded
                 # before it begins: an activity that kills its process must not do so for ever.
-                self._post(entry.workflow_id, _redelivery(row))
+                self._deliver_again(entry, row)
             else:
                 self._begin(entry, run, row)
 
@@ -107,6 +117,10 @@ class AttemptManager:
         """The activity's outcome, or the failure of its current attempt, is recorded."""
         entry.running.pop(activity_id, None)
         entry.inherited.pop(activity_id, None)
+        suspect = entry.workflow_id, activity_id
+        self._suspects.pop(suspect, None)
+        if suspect == self._tried:
+            self._try_next_suspect()
         alarm = entry.planned.pop(activity_id, None)
         if alarm is not None:
             alarm.cancel()
@@ -117,6 +131,14 @@ class AttemptManager:
             attempt.request_cancel()
         for activity_id in (*entry.running, *entry.planned):
             self.forget(entry, activity_id)
+        self.dismiss_suspects(entry)
+
+    def dismiss_suspects(self, entry: Entry) -> None:
+        """The run takes no attempts any more: nobody is to wait for its."""
+        for suspect in [each for each, of in self._suspects.items() if of is entry]:
+            del self._suspects[suspect]
+        if self._tried is not None and self._tried[0] == entry.workflow_id:
+            self._try_next_suspect()
 
     async def drain(self) -> None:
         """Begin nothing more, and wait until every attempt under way has ended."""
@@ -124,6 +146,25 @@ class AttemptManager:
         while self._count:
             self._idle = trio.Event()
             await self._idle.wait()
+
+    def _deliver_again(self, entry: Entry, row: ActivityRow) -> None:
+        suspect = entry.workflow_id, row.activity_id
+        if row.delivery == MAX_DELIVERIES - 1 and suspect != self._tried:
+            self._suspects[suspect] = entry
+            if self._tried is None:
+                self._try_next_suspect()
+        else:
+            self._post(entry.workflow_id, _redelivery(row))
+
+    def _try_next_suspect(self) -> None:
+        self._tried = next(iter(self._suspects), None)
+        if self._tried is not None:
+            entry, activity_id = self._suspects.pop(self._tried), self._tried[1]
+            # When the entry is not at rest, what it does next brings it here again.
+            if entry.stage in (Stage.IDLE, Stage.READY):
+                self.consider(entry, activity_id)
+            elif entry.stage is Stage.WRITING:
+                entry.postponed.append(activity_id)
 
     def _plan(self, entry: Entry, row: ActivityRow) -> None:
         activity_id = row.activity_id

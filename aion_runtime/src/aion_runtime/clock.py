@@ -14,7 +14,7 @@ LONGEST_NAP = 30.0
 
 
 class Clock(ABC):
-    """Wall-clock time, real or not."""
+    """Time, real or not: the wall clock, which is recorded and may be set, and a steady one."""
 
     @abstractmethod
     def now(self) -> datetime:
@@ -24,9 +24,17 @@ class Clock(ABC):
     async def sleep_until(self, instant: datetime) -> None:
         """Return when the instant has come; a checkpoint even when it is past."""
 
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Seconds since some moment, which go on evenly whatever happens to the wall clock."""
+
+    @abstractmethod
+    async def sleep_until_monotonic(self, instant: float) -> None:
+        """Return when `monotonic` has come so far; a checkpoint in any case."""
+
 
 class SystemClock(Clock):
-    """The machine's wall clock."""
+    """The machine's clocks."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -35,3 +43,9 @@ class SystemClock(Clock):
         while (left := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110  # no event
             await trio.sleep(min(left, LONGEST_NAP))
         await trio.lowlevel.checkpoint()
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+    async def sleep_until_monotonic(self, instant: float) -> None:
+        await trio.sleep_until(instant)

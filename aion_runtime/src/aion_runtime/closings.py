@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import trio
 
 from aion_core.errors import AionError
 from aion_core.events import HistoryEvent
 from aion_core.ids import WorkflowId
 
-__all__ = ["Closings"]
+__all__ = ["Closing", "Closings"]
 
 
-class _Closing:
+class Closing:
+    """The end of one workflow, awaited."""
+
     def __init__(self) -> None:
+        self.waiters = 0
         self.settled = trio.Event()
         self.terminal: HistoryEvent | None = None
         self.error: AionError | None = None
+
+    async def wait(self) -> HistoryEvent:
+        """The terminal event, once it is durable; raises what `Closings.fail` was given."""
+        await self.settled.wait()
+        if self.terminal is None:
+            assert self.error is not None
+            raise self.error
+        return self.terminal
 
 
 class Closings:
     """One-shot announcements by workflow. Announced only what is durable."""
 
     def __init__(self) -> None:
-        self._closings: dict[WorkflowId, _Closing] = {}
+        self._closings: dict[WorkflowId, Closing] = {}
         self._over: AionError | None = None
 
-    def expect(self, workflow_id: WorkflowId) -> _Closing:
+    def __len__(self) -> int:
+        return len(self._closings)
+
+    @contextmanager
+    def expected(self, workflow_id: WorkflowId) -> Iterator[Closing]:
         """Register before looking whether the workflow is closed already, so as not to miss it."""
-        closing = self._closings.setdefault(workflow_id, _Closing())
+        closing = self._closings.setdefault(workflow_id, Closing())
+        closing.waiters += 1
         if self._over is not None:
             self.fail(workflow_id, self._over)
-        return closing
-
-    async def wait(self, closing: _Closing) -> HistoryEvent:
-        """The terminal event, once it is durable; raises what `fail` was given."""
-        await closing.settled.wait()
-        if closing.terminal is None:
-            assert closing.error is not None
-            raise closing.error
-        return closing.terminal
+        try:
+            yield closing
+        finally:
+            closing.waiters -= 1
+            if not closing.waiters and self._closings.get(workflow_id) is closing:
+                del self._closings[workflow_id]
 
     def announce(self, workflow_id: WorkflowId, terminal: HistoryEvent) -> None:
         """The workflow has ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 import trio
@@ -69,7 +69,7 @@ class Dispatcher:
         catalog: Catalog,
         converter: PayloadConverter,
         clock: Clock,
-        alarms: Alarms,
+        delays: Alarms[float],
         on_fenced: Callable[[FencedError], None],
     ) -> None:
         self._store = store
@@ -77,7 +77,7 @@ class Dispatcher:
         self._catalog = catalog
         self._converter = converter
         self._clock = clock
-        self._alarms = alarms
+        self._delays = delays
         self._on_fenced = on_fenced
         self._entries: dict[WorkflowId, Entry] = {}
         self._ready: deque[Entry] = deque()
@@ -185,7 +185,7 @@ class Dispatcher:
             self._hold(entry, [], error)
         except StoreError as error:
             self._back_off(entry, error)
-        except Exception as error:  # whatever is wrong with one run, the others go on
+        except (Exception, SystemExit) as error:  # whatever is wrong here, the other runs go on
             self._hold(entry, [], error)
         else:
             self._loaded(entry, entry.run)
@@ -237,7 +237,7 @@ class Dispatcher:
         entry.stage = Stage.WRITING
         try:
             step = run.step((mail.arrival for mail in mails), self._clock.now())
-        except Exception as error:  # whatever is wrong with one run, the others go on
+        except (Exception, SystemExit) as error:  # whatever is wrong here, the other runs go on
             self._hold(entry, mails, error)
         except BaseException:
             stepped.append(_Stepped(entry, mails, Step([], 0, [])))
@@ -328,11 +328,9 @@ class Dispatcher:
                 delay,
                 error,
             )
-        self._alarms.set(
-            self._clock.now() + timedelta(seconds=delay), lambda: self._queue_load(entry)
-        )
+        self._delays.set(self._delays.now() + delay, lambda: self._queue_load(entry))
 
-    def _hold(self, entry: Entry, mails: Iterable[Mail], error: Exception) -> None:
+    def _hold(self, entry: Entry, mails: Iterable[Mail], error: Exception | SystemExit) -> None:
         """The run cannot go on here. Nothing is recorded, so fitting code finds it as it was."""
         is_ours = isinstance(error, AionError)
         reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
@@ -346,6 +344,7 @@ class Dispatcher:
             entry.run.close()
             entry.run = None
         entry.stage = Stage.STUCK
+        self._attempts.dismiss_suspects(entry)
         self.stuck[entry.workflow_id] = reason
         waiting, entry.mailbox = [*mails, *entry.mailbox], []
         for mail in waiting:

@@ -120,54 +120,54 @@ class Engine:
         page = await self._open_store().list_runs(limit=limit, cursor=cursor)
         return attrs.evolve(page, runs=[self._with_reason(summary) for summary in page.runs])
 
-    async def describe(self, workflow_id: WorkflowId) -> WorkflowSummary:
+    async def _describe(self, workflow_id: WorkflowId) -> WorkflowSummary:
         """One line about a workflow. Raises `WorkflowNotFoundError`."""
         summary = await self._open_store().read_summary(workflow_id)
         if summary is None:
             raise WorkflowNotFoundError(workflow_id)
         return self._with_reason(summary)
 
-    async def read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
+    async def _read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
         """All events of a workflow. Raises `WorkflowNotFoundError`."""
         history = await self._open_store().read_history(workflow_id)
         if not history:
             raise WorkflowNotFoundError(workflow_id)
         return history
 
-    async def wait_result(self, workflow_id: WorkflowId) -> Any:
+    async def _wait_result(self, workflow_id: WorkflowId) -> Any:
         """See `WorkflowHandle.result`."""
-        closing = self._dispatcher.closings.expect(workflow_id)
-        summary = await self.describe(workflow_id)
-        if summary.status.is_closed:
-            store = self._open_store()
-            (terminal,) = await store.read_history_from(workflow_id, summary.events)
-        elif summary.stuck is not None:
-            raise WorkflowStuckError(workflow_id, summary.stuck)
-        else:
-            terminal = await self._dispatcher.closings.wait(closing)
+        with self._dispatcher.closings.expected(workflow_id) as closing:
+            summary = await self._describe(workflow_id)
+            if summary.status.is_closed:
+                store = self._open_store()
+                (terminal,) = await store.read_history_from(workflow_id, summary.events)
+            elif summary.stuck is not None:
+                raise WorkflowStuckError(workflow_id, summary.stuck)
+            else:
+                terminal = await closing.wait()
         if isinstance(terminal, e.WorkflowFailed):
             raise WorkflowFailedError(workflow_id, terminal.error)
         assert isinstance(terminal, e.WorkflowCompleted)
         definition = self._catalog(summary.workflow_type)
         return definition.signature.decode_result(terminal.result, self._converter)
 
-    async def send_signal(
+    async def _send_signal(
         self, workflow_id: WorkflowId, signal: Signal[T], value: T, signal_id: str | None
     ) -> None:
         """See `WorkflowHandle.signal`."""
         self._require_accepting()
         payload = signal.encode(value, self._converter)
         await self._check_accepted(workflow_id, signal, payload)
-        arrival = SignalSentToRun(
-            name=signal.name, payload=payload, signal_id=signal_id or str(uuid.uuid4())
-        )
+        if signal_id is None:
+            signal_id = str(uuid.uuid4())
+        arrival = SignalSentToRun(name=signal.name, payload=payload, signal_id=signal_id)
         await self._send(workflow_id, arrival)
 
-    def stop_accepting(self) -> None:
+    def _stop_accepting(self) -> None:
         """From now on every call that would change something is refused."""
         self._accepting = False
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """From now on every call is refused: the store is about to be closed."""
         self._accepting = False
         self._closed = True
@@ -191,7 +191,7 @@ class Engine:
         self, workflow_id: WorkflowId, signal: Signal[Any], payload: Payload
     ) -> None:
         """Refuse, before anything is recorded, what the workflow said it would not take."""
-        summary = await self.describe(workflow_id)
+        summary = await self._describe(workflow_id)
         if summary.workflow_type not in self._catalog:
             return
         accepts = self._catalog(summary.workflow_type).accepts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -15,7 +14,6 @@ from aion_core.failures import failure_from, timeout_failure
 from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
 from aion_core.payloads import PayloadConverter
 from aion_runtime.alarms import Alarm, Alarms
-from aion_runtime.clock import Clock
 
 __all__ = ["Attempt", "AttemptOutcome", "LocalExecutor"]
 
@@ -67,11 +65,10 @@ class LocalExecutor:
     """
 
     def __init__(
-        self, converter: PayloadConverter, clock: Clock, alarms: Alarms, *, threads: int = 40
+        self, converter: PayloadConverter, delays: Alarms[float], *, threads: int = 40
     ) -> None:
         self._converter = converter
-        self._clock = clock
-        self._alarms = alarms
+        self._delays = delays
         self._threads = trio.CapacityLimiter(threads)
 
     async def run_activity(self, attempt: Attempt) -> AttemptOutcome:
@@ -127,8 +124,7 @@ class LocalExecutor:
     def _start_clock(self, attempt: Attempt) -> None:
         limit = attempt.scheduled.options.start_to_close
         if limit is not None:
-            deadline = self._clock.now() + timedelta(seconds=limit)
-            attempt.alarm = self._alarms.set(deadline, attempt.time_out)
+            attempt.alarm = self._delays.set(self._delays.now() + limit, attempt.time_out)
 
 
 def _for_the_host(error: BaseException) -> BaseException | None:

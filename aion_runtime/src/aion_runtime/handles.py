@@ -39,7 +39,7 @@ class WorkflowHandle(Generic[R_co]):
             WorkflowStuckError: it is open, but this engine cannot move it.
             EngineStoppedError: the engine stopped first.
         """
-        result: R_co = await self._engine.wait_result(self.workflow_id)
+        result: R_co = await self._engine._wait_result(self.workflow_id)
         return result
 
     async def signal(self, signal: Signal[T], value: T, *, signal_id: str | None = None) -> None:
@@ -54,15 +54,15 @@ class WorkflowHandle(Generic[R_co]):
             WorkflowStuckError: it is open, but this engine cannot move it; nothing was delivered.
             PayloadError: the value does not fit the signal's type.
         """
-        await self._engine.send_signal(self.workflow_id, signal, value, signal_id)
+        await self._engine._send_signal(self.workflow_id, signal, value, signal_id)
 
     async def describe(self) -> WorkflowSummary:
         """One line about it. Raises `WorkflowNotFoundError`."""
-        return await self._engine.describe(self.workflow_id)
+        return await self._engine._describe(self.workflow_id)
 
     async def history(self) -> Sequence[HistoryEvent]:
         """Everything recorded so far. Raises `WorkflowNotFoundError`."""
-        return await self._engine.read_history(self.workflow_id)
+        return await self._engine._read_history(self.workflow_id)
 
     def __repr__(self) -> str:
         return f"<handle of workflow {self.workflow_id!r}>"

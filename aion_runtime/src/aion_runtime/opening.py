@@ -147,9 +147,11 @@ class _Host:
         self._clock = clock
         self._converter = converter
         self._sigterm = sigterm
-        self._alarms = Alarms(clock)
+        self._after_crash = writer.after_crash
+        self._alarms = Alarms(clock.now, clock.sleep_until)
+        self._delays = Alarms(clock.monotonic, clock.sleep_until_monotonic)
         self._dispatcher = Dispatcher(
-            store, writer, catalog, converter, clock, self._alarms, self._fail
+            store, writer, catalog, converter, clock, self._delays, self._fail
         )
         self._timers = TimerService(store, clock, self._dispatcher.post)
         self._services = trio.CancelScope(shield=True)
@@ -168,14 +170,16 @@ class _Host:
                 async with trio.open_nursery() as nursery:
                     self._attempts = AttemptManager(
                         nursery,
-                        LocalExecutor(self._converter, self._clock, self._alarms),
+                        LocalExecutor(self._converter, self._delays),
                         self._clock,
                         self._alarms,
                         self._dispatcher.post,
+                        after_crash=self._after_crash,
                     )
                     self._dispatcher.connect(self._attempts, self._timers.arm)
                     for name, service in (
                         ("alarms", self._alarms.run),
+                        ("delays", self._delays.run),
                         ("loader", self._dispatcher.run_loads),
                         ("dispatcher", self._dispatcher.run_steps),
                         ("sigterm", self._listen),
@@ -199,7 +203,7 @@ class _Host:
 
     async def shut_down(self, grace: float) -> BaseException | None:
         """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
-        self.engine.stop_accepting()
+        self.engine._stop_accepting()
         hurry = None
         # Bounded by the grace period, and by how long the activities take to be cancelled.
         with trio.CancelScope(shield=True):
@@ -217,13 +221,13 @@ class _Host:
                     await self._ended.wait()
                 except KeyboardInterrupt as pressed_again:
                     hurry = pressed_again
-        self.engine.close()
+        self.engine._close()
         return hurry
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
-        self.engine.stop_accepting()
+        self.engine._stop_accepting()
         self.body.cancel()
         # At once, and not when the body has ended: it may be waiting for an answer, shielded.
         self._services.cancel()

@@ -31,7 +31,7 @@ class RecoveryReport:
 
 
 async def recover_due_runs(
-    store: EventStore, dispatcher: Dispatcher, alarms: Alarms, now: datetime
+    store: EventStore, dispatcher: Dispatcher, alarms: Alarms[datetime], now: datetime
 ) -> RecoveryReport:
     """Load every run with a due timer or an unfinished attempt, and wait until all are loaded.
 
@@ -63,6 +63,6 @@ def _is_due(each: OpenActivity, now: datetime) -> bool:
     return row.cancel_requested or row.next_attempt_at is None or row.next_attempt_at <= now
 
 
-def _plan(each: OpenActivity, dispatcher: Dispatcher, alarms: Alarms) -> None:
+def _plan(each: OpenActivity, dispatcher: Dispatcher, alarms: Alarms[datetime]) -> None:
     assert each.activity.next_attempt_at is not None
     alarms.set(each.activity.next_attempt_at, lambda: dispatcher.wake(each.workflow_id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import trio
 
@@ -22,7 +22,7 @@ __all__ = ["TimerService"]
 
 logger = logging.getLogger("aion_runtime")
 
-PAUSE_AFTER_ERROR = timedelta(seconds=1)
+PAUSE_AFTER_ERROR_S = 1.0
 
 
 class TimerService:
@@ -75,7 +75,10 @@ class TimerService:
                 await self.deliver_due()
             except StoreError as error:
                 logger.warning("due timers cannot be read, next try in 1 s: %s", error)
-                self.arm(self._clock.now() + PAUSE_AFTER_ERROR)
+                await self._clock.sleep_until_monotonic(
+                    self._clock.monotonic() + PAUSE_AFTER_ERROR_S
+                )
+                continue
             with trio.CancelScope() as self._nap:
                 if self._earliest is None:
                     await trio.sleep_forever()

@@ -23,7 +23,7 @@ from aion_core.errors import ConfigError, FencedError, StoreError, StoreUnavaila
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
-from aion_core.storing import read_cursor, write_cursor
+from aion_core.storing import read_cursor, require_limit, write_cursor
 from aion_store_memory.workflow import StoredWorkflow
 
 __all__ = ["MemoryStore", "open_store", "provider"]
@@ -66,7 +66,7 @@ class MemoryStore(EventStore):
                     "stop its writer first"
                 )
             self._writer.fenced = True
-        writer = self._writer = _MemoryWriter(self._workflows)
+        writer = self._writer = _MemoryWriter(self._workflows, after_crash=self._writer is not None)
         try:
             yield writer
         finally:
@@ -92,7 +92,7 @@ class MemoryStore(EventStore):
 
     async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
         await trio.lowlevel.checkpoint()
-        _require_some(limit)
+        require_limit(limit)
         runs = sorted((workflow.summary for workflow in self._workflows.values()), key=_place)
         if cursor is not None:
             started_at, workflow_id = read_cursor(cursor)
@@ -105,7 +105,7 @@ class MemoryStore(EventStore):
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
     ) -> Sequence[OpenActivity]:
         await trio.lowlevel.checkpoint()
-        _require_some(limit)
+        require_limit(limit)
         rows = [
             OpenActivity(workflow.workflow_id, activity)
             for workflow in self._workflows.values()
@@ -135,8 +135,10 @@ class MemoryStore(EventStore):
 
 
 class _MemoryWriter(StoreWriter):
-    def __init__(self, workflows: dict[WorkflowId, StoredWorkflow]) -> None:
+    def __init__(self, workflows: dict[WorkflowId, StoredWorkflow], *, after_crash: bool) -> None:
         self._workflows = workflows
+        # Only of a writer that was taken over: memory does not survive any other crash.
+        self.after_crash = after_crash
         self.fenced = False
         self.closed = False
 
@@ -165,8 +167,3 @@ class _MemoryWriter(StoreWriter):
 def _place(run: WorkflowSummary) -> tuple[int, str]:
     """Where a run stands in the list: newest start first, then by id."""
     return -to_micros(run.started_at), run.workflow_id
-
-
-def _require_some(limit: int) -> None:
-    if limit < 1:
-        raise ValueError(f"a page holds at least 1 row, not {limit}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aion_core.errors import StoreError, StoreUnavailableError
 
-__all__ = ["commit_fault", "fault"]
+__all__ = ["commit_fault", "fault", "readable"]
 
 
 def fault(error: sqlite3.Error, path: Path) -> StoreError:
@@ -31,6 +33,21 @@ def commit_fault(error: sqlite3.Error, path: Path) -> StoreError:
         f"a commit to {str(path)!r} failed ({error}) and may have been written all the same; "
         "read the history before trying again"
     )
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Rows are expected to be as this store writes them.
+
+    Raises:
+        StoreError: one is not; somebody else has written to the file, or the disk is failing.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(
+            f"{str(path)!r} holds a row that cannot be read ({error}); restore it from a back-up"
+        ) from error
 
 
 def _code(error: sqlite3.Error) -> int:

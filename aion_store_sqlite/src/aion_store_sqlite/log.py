@@ -17,7 +17,7 @@ from aion_store_sqlite.encoded import EncodedAppend
 from aion_store_sqlite.faults import commit_fault, fault
 from aion_store_sqlite.rows import NotOpenError, apply_change, create_workflow
 
-__all__ = ["Log"]
+__all__ = ["Claim", "Log"]
 
 MAX_HEADS = 10_000
 """Workflows whose heads are kept in memory; the others are looked up."""
@@ -33,7 +33,7 @@ class Log:
         self._epoch = 0
         self._data_version: int | None = None
 
-    def claim(self, connection: sqlite3.Connection, confirm: Callable[[], None]) -> int:
+    def claim(self, connection: sqlite3.Connection, confirm: Callable[[], None]) -> Claim:
         """Become the writer: raise the epoch, so that everybody else's appends are refused.
 
         Args:
@@ -47,7 +47,9 @@ class Log:
             confirm()
             self._observe(cursor)
             epoch = self._epoch + 1
+            (written,) = cursor.execute("SELECT value FROM meta WHERE name = 'written'").fetchone()
             cursor.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
+            cursor.execute("UPDATE meta SET value = 1 WHERE name = 'written'")
             cursor.execute("COMMIT")
         except BaseException as error:
             self._forget(connection)
@@ -55,7 +57,22 @@ class Log:
                 raise fault(error, self._path) from error
             raise
         self._epoch = epoch
-        return epoch
+        return Claim(epoch, after_crash=bool(written))
+
+    def leave(self, connection: sqlite3.Connection, epoch: int) -> None:
+        """Say that the writer ends in order: what follows is not after a crash.
+
+        Raises:
+            FencedError: there is another writer by now, which has to say that itself.
+            StoreError: it could not be written; the next writer thinks that there was a crash.
+        """
+        try:
+            cursor = self._authorized(connection, epoch)
+            cursor.execute("UPDATE meta SET value = 0 WHERE name = 'written'")
+            cursor.execute("COMMIT")
+        except BaseException:
+            self._forget(connection)
+            raise
 
     def commit(
         self, connection: sqlite3.Connection, epoch: int, batch: Sequence[EncodedAppend]
@@ -200,6 +217,13 @@ class Log:
             return _NOTHING
         workflow, seq = found
         return _Head(workflow, seq or 0, closed=False)
+
+
+class Claim(NamedTuple):
+    """The right to write: by which epoch, and whether the writer before did not leave in order."""
+
+    epoch: int
+    after_crash: bool
 
 
 class _Head(NamedTuple):

@@ -18,7 +18,7 @@ from aion_core.events import HistoryEvent
 from aion_core.history import ActivityRow, TimerRow, WorkflowSummary
 from aion_core.ids import ActivityId, RunId, TimerId, WorkflowId
 from aion_core.status import WorkflowStatus
-from aion_core.storing import read_cursor, write_cursor
+from aion_core.storing import write_cursor
 
 __all__ = [
     "events_after",
@@ -84,13 +84,9 @@ def summary_of(connection: sqlite3.Connection, workflow_id: WorkflowId) -> Workf
     return None if row is None else _summary(*row)
 
 
-def run_page(connection: sqlite3.Connection, limit: int, cursor: str | None) -> RunPage:
-    """A page of summaries: newest start first, then by id.
-
-    Raises:
-        ValueError: the cursor is none of ours.
-    """
-    started_at, workflow_id = _BEFORE_ALL if cursor is None else read_cursor(cursor)
+def run_page(connection: sqlite3.Connection, limit: int, after: tuple[int, str] | None) -> RunPage:
+    """A page of summaries: newest start first, then by id, from behind ``after``."""
+    started_at, workflow_id = after or _BEFORE_ALL
     rows = connection.execute(
         f"""
         {_SUMMARY}

@@ -41,6 +41,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         # Which writer may write: the one that raised it last.
         "INSERT INTO meta VALUES ('epoch', 0)",
+        # Whether a writer is there, or was when its process died.
+        "INSERT INTO meta VALUES ('written', 0)",
         # One row per workflow, about its newest run.
         """
         CREATE TABLE workflows (

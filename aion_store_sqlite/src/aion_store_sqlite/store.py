@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,14 @@ from aion_core.errors import StoreError, StoreUnavailableError
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.storing import read_cursor, require_limit
 from aion_store_sqlite import reads
 from aion_store_sqlite.connection import Connection, open_connection
 from aion_store_sqlite.encoded import EncodedAppend, encode
+from aion_store_sqlite.faults import readable
 from aion_store_sqlite.group_commit import GroupCommit, committing
 from aion_store_sqlite.lock import WriterLock
-from aion_store_sqlite.log import Log
+from aion_store_sqlite.log import Claim, Log
 from aion_store_sqlite.schema import create_file, forbid_writing, prepare
 from aion_store_sqlite.url import parse_url
 
@@ -83,20 +85,24 @@ class _SqliteStore(EventStore):
     @asynccontextmanager
     async def writer(self, *, takeover: bool = False) -> AsyncIterator[StoreWriter]:
         await trio.lowlevel.checkpoint()
-        lock, epoch = await self._main.run(lambda connection: self._claim(connection, takeover))
+        with readable(self._path):
+            lock, claim = await self._main.run(lambda connection: self._claim(connection, takeover))
 
         async def commit(batch: Sequence[EncodedAppend]) -> Sequence[StoreError | None]:
             return await self._main.run(
-                lambda connection: self._log.commit(connection, epoch, batch)
+                lambda connection: self._log.commit(connection, claim.epoch, batch)
             )
 
         try:
             async with committing(commit) as group:
-                yield _SqliteWriter(group)
+                yield _SqliteWriter(group, after_crash=claim.after_crash)
         finally:
+            # If it cannot be said, the next writer is more careful than it has to be.
+            with trio.CancelScope(shield=True), suppress(StoreError):
+                await self._main.run(lambda connection: self._log.leave(connection, claim.epoch))
             lock.release()
 
-    def _claim(self, connection: sqlite3.Connection, takeover: bool) -> tuple[WriterLock, int]:
+    def _claim(self, connection: sqlite3.Connection, takeover: bool) -> tuple[WriterLock, Claim]:
         lock = WriterLock.acquire(self._path, takeover=takeover)
 
         def confirm() -> None:
@@ -129,39 +135,52 @@ class _SqliteStore(EventStore):
 
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
         await trio.lowlevel.checkpoint()
-        try:
-            return await self._reader.run(
-                lambda connection: reads.summary_of(connection, workflow_id)
-            )
-        except UnicodeEncodeError:
-            return None
+        with readable(self._path):
+            try:
+                return await self._reader.run(
+                    lambda connection: reads.summary_of(connection, workflow_id)
+                )
+            except UnicodeEncodeError:
+                return None
 
     async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
         await trio.lowlevel.checkpoint()
-        _require_some(limit)
-        return await self._reader.run(lambda connection: reads.run_page(connection, limit, cursor))
+        require_limit(limit)
+        after = None if cursor is None else read_cursor(cursor)
+        with readable(self._path):
+            return await self._reader.run(
+                lambda connection: reads.run_page(connection, limit, after)
+            )
 
     async def open_activities(
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
     ) -> Sequence[OpenActivity]:
         await trio.lowlevel.checkpoint()
-        _require_some(limit)
-        return await self._reader.run(
-            lambda connection: reads.open_activities(connection, after, limit)
-        )
+        require_limit(limit)
+        with readable(self._path):
+            return await self._reader.run(
+                lambda connection: reads.open_activities(connection, after, limit)
+            )
 
     async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
         await trio.lowlevel.checkpoint()
-        return await self._reader.run(lambda connection: reads.expired_timers(connection, as_of))
+        with readable(self._path):
+            return await self._reader.run(
+                lambda connection: reads.expired_timers(connection, as_of)
+            )
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         await trio.lowlevel.checkpoint()
-        return await self._reader.run(lambda connection: reads.next_timer(connection, after))
+        with readable(self._path):
+            return await self._reader.run(lambda connection: reads.next_timer(connection, after))
 
 
 class _SqliteWriter(StoreWriter):
-    def __init__(self, group: GroupCommit[EncodedAppend, StoreError | None]) -> None:
+    def __init__(
+        self, group: GroupCommit[EncodedAppend, StoreError | None], *, after_crash: bool
+    ) -> None:
         self._group = group
+        self.after_crash = after_crash
 
     async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -177,8 +196,3 @@ def _encoded(append: Append) -> EncodedAppend | StoreError:
         return encode(append)
     except StoreError as error:
         return error
-
-
-def _require_some(limit: int) -> None:
-    if limit < 1:
-        raise ValueError(f"a page holds at least 1 row, not {limit}")

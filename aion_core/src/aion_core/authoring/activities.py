@@ -115,7 +115,7 @@ class Activity(Generic[P, R_co]):
             start_to_close=(
                 self.settings.start_to_close if start_to_close is None else start_to_close
             ),
-            key=key,
+            key=self.settings.key if key is None else key,
         )
         return type(self)(self.fn, self.name, settings, self.signature)
 

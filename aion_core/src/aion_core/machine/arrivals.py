@@ -16,6 +16,7 @@ from aion_core.ids import ActivityId, RunId, TimerId
 from aion_core.payloads import Payload
 
 __all__ = [
+    "OUTCOME_UNKNOWN",
     "ActivityOutcome",
     "Arrival",
     "AttemptCancelled",
@@ -26,6 +27,10 @@ __all__ = [
     "StartRequest",
     "TimerDue",
 ]
+
+
+OUTCOME_UNKNOWN = "outcome unknown"
+"""Detail of a cancelled activity of which a former process may have run an attempt."""
 
 
 @attrs.frozen(kw_only=True)

@@ -259,6 +259,7 @@ async def checkpoint_if_cancelled() -> None:
 
 async def checkpoint() -> None:
     """Let other tasks run, and raise `Cancelled` if the current scope is cancelled."""
+    current_task()  # outside of workflows an error, before anything foreign is yielded
     await yield_turn()
     await checkpoint_if_cancelled()
 
@@ -283,7 +284,8 @@ def current_task() -> Task:
 
 
 def _foreign(message: object) -> WorkflowUsageError:
-    name = f"{type(message).__module__}.{type(message).__qualname__}"
+    cls = message if isinstance(message, type) else type(message)
+    name = f"{cls.__module__}.{cls.__qualname__}"
     return WorkflowUsageError(
         f"a workflow awaited something that is not durable (it yielded {name}); await activities "
         "and the primitives of aion_runtime (sleep, open_nursery, Signal.receive), and do I/O in "

@@ -35,13 +35,10 @@ from aion_core.machine.workflow_machine import (
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import intent_of
 
-__all__ = ["MAX_DELIVERIES", "OUTCOME_UNKNOWN", "Run", "Step"]
+__all__ = ["MAX_DELIVERIES", "Run", "Step"]
 
 MAX_DELIVERIES = 5
 """How often one attempt is handed out before it counts as crashed: it may be what kills us."""
-
-OUTCOME_UNKNOWN = "outcome unknown"
-"""Detail of a cancelled activity whose attempt may have been under way when the process ended."""
 
 
 @attrs.frozen
@@ -275,7 +272,7 @@ class Run:
                 workflow_id=self.workflow_id,
                 activity_id=row.activity_id,
                 attempt=row.attempt,
-                detail=OUTCOME_UNKNOWN,
+                detail=a.OUTCOME_UNKNOWN,
             )
         if row.delivery < MAX_DELIVERIES:
             return e.ActivityStarted(
@@ -294,7 +291,10 @@ class Run:
             attempt=row.attempt,
             error=Failure(
                 type="Crashed",
-                message=f"the process ended {row.delivery} times while this attempt was under way",
+                message=(
+                    f"begun {row.delivery} times, and each time the process was killed before "
+                    "the attempt had ended"
+                ),
                 kind="crashed",
             ),
         )
@@ -362,6 +362,11 @@ def _same_input(first: Payload, second: Payload) -> bool:
     if first == second:
         return True
     try:
-        return bool(json.loads(first.data) == json.loads(second.data))
+        return _canonical(first) == _canonical(second)
     except ValueError:
         return False
+
+
+def _canonical(payload: Payload) -> str:
+    # Written out again, because to Python 1 and true are equal.
+    return json.dumps(json.loads(payload.data), sort_keys=True)

@@ -1,0 +1,134 @@
+"""How often an attempt is handed out: what counts as a delivery, and who pays for a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+import aion_runtime as aion
+from aion_core import events as e
+from aion_core.ids import ActivityId, WorkflowId
+from aion_store_memory.store import MemoryStore
+from tests.runtime.conftest import Bench
+
+
+class Hanging:
+    """Three activities at a time that hang until they are let go.
+
+    Attributes:
+        begun: names, in order of their beginning.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.let_go = {name: trio.Event() for name in "abc"}
+
+        @aion.activity
+        async def hang(name: str) -> str:
+            self.begun.append(name)
+            await self.let_go[name].wait()
+            return name
+
+        @aion.workflow
+        async def all_three() -> list[str]:
+            return list(await aion.gather(hang("a"), hang("b"), hang("c")))
+
+        @aion.workflow
+        async def with_deadline() -> list[str]:
+            with aion.move_on_after(10):
+                return list(await aion.gather(hang("a"), hang("b"), hang("c")))
+            return ["late"]
+
+        self.all_three = all_three
+        self.with_deadline = with_deadline
+
+    def take_begun(self) -> str:
+        begun, self.begun = self.begun, []
+        return "".join(sorted(begun))
+
+
+async def test_what_was_released_in_order_is_not_counted() -> None:
+    """However often the program is restarted, that is no reason to give an activity up."""
+    hanging, store = Hanging(), MemoryStore()
+    for _ in range(8):
+        async with open_engine(store, hanging.all_three) as engine:
+            await engine.start(hanging.all_three, workflow_id="w")
+            await wait_all_tasks_blocked()
+            assert hanging.take_begun() == "abc"
+    kinds = [type(event) for event in await store.read_history(WorkflowId("w"))]
+    assert kinds == [e.WorkflowStarted] + [e.ActivityScheduled] * 3
+
+
+async def test_after_a_crash_the_fifth_delivery_is_made_to_one_at_a_time(bench: Bench) -> None:
+    """One of them may be what kills the process; the others must not fail for that."""
+    hanging = await after_four_crashes(bench, "all_three")
+    async with bench.engine(hanging.all_three) as engine:
+        for name in "abc":
+            await wait_all_tasks_blocked()
+            assert hanging.take_begun() == name
+            hanging.let_go[name].set()
+        assert await engine.get("w").result() == ["a", "b", "c"]
+    delivered = [each for each in await bench.history("w") if isinstance(each, e.ActivityStarted)]
+    assert [each.delivery for each in delivered] == [2] * 3 + [3] * 3 + [4] * 3 + [5] * 3
+
+
+async def test_only_the_one_that_was_tried_has_crashed(bench: Bench) -> None:
+    hanging = await after_four_crashes(bench, "all_three")
+    async with bench.engine(hanging.all_three):
+        await wait_all_tasks_blocked()
+        assert hanging.take_begun() == "a"
+    hanging.let_go["b"].set()
+    hanging.let_go["c"].set()
+    async with bench.engine(hanging.all_three):
+        await wait_all_tasks_blocked()
+        # Its siblings are cancelled by its failure, as anywhere; none of them failed.
+        failed = [each for each in await bench.history("w") if isinstance(each, e.ActivityFailed)]
+        assert [each.activity_id for each in failed] == [ActivityId("activity:0/0")]
+        assert failed[0].error.kind == "crashed"
+
+
+async def test_a_suspect_that_is_cancelled_keeps_nobody_waiting(bench: Bench) -> None:
+    hanging = await after_four_crashes(bench, "with_deadline")
+    async with bench.engine(hanging.with_deadline) as engine:
+        await wait_all_tasks_blocked()
+        assert hanging.take_begun() == "a"
+        await bench.advance(10)
+        assert await engine.get("w").result() == ["late"]
+        assert hanging.take_begun() == ""
+
+
+async def test_a_suspect_of_another_run_has_its_turn_when_a_run_ends(bench: Bench) -> None:
+    hanging = Hanging()
+    for _ in range(4):
+        async with bench.engine(hanging.with_deadline, hanging.all_three) as engine:
+            await engine.start(hanging.with_deadline, workflow_id="1")
+            await engine.start(hanging.all_three, workflow_id="2")
+            await wait_all_tasks_blocked()
+    hanging.take_begun()
+    async with bench.engine(hanging.with_deadline, hanging.all_three) as engine:
+        await wait_all_tasks_blocked()
+        assert hanging.take_begun() == "a"
+        await bench.advance(10)
+        assert await engine.get("1").result() == ["late"]
+        await wait_all_tasks_blocked()
+        assert hanging.take_begun() == "a"
+        for event in hanging.let_go.values():
+            event.set()
+        assert await engine.get("2").result() == ["a", "b", "c"]
+
+
+async def after_four_crashes(bench: Bench, workflow: str) -> Hanging:
+    hanging = Hanging()
+    definition = getattr(hanging, workflow)
+    for _ in range(4):
+        async with bench.engine(definition) as engine:
+            await engine.start(definition, workflow_id="w")
+            await wait_all_tasks_blocked()
+            assert hanging.take_begun() == "abc"
+    return hanging
+
+
+def open_engine(store: MemoryStore, *workflows: Any) -> Any:
+    return aion.open_engine(store, workflows=workflows, shutdown_grace=0)
