@@ -70,7 +70,8 @@ def open_engine(
     Entering becomes the store's one writer and brings back the runs that have work due. Leaving
     takes nothing new, lets running activities finish within the grace period, records their
     outcomes, and closes the store; what is not finished goes on when it is opened again. SIGTERM
-    does the same, if the program has no handler for it.
+    cancels the block, leaves in the same order and then ends the process by the signal, if the
+    program has no handler for it; of several engines the first opened hears it.
 
     Args:
         store: a URL, an open store, or None for the one that ``AION_STORE`` names.
