@@ -6,6 +6,7 @@ engine that runs what it describes.
 
 from __future__ import annotations
 
+from aion_core import events
 from aion_core.authoring.activities import Activity, ActivityInfo, activity, activity_info
 from aion_core.authoring.concurrency import gather
 from aion_core.authoring.signals import Signal, WouldBlock
@@ -103,6 +104,7 @@ __all__ = [
     "activity",
     "activity_info",
     "checkpoint",
+    "events",
     "fail_after",
     "gather",
     "move_on_after",

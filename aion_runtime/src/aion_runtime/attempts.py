@@ -159,12 +159,15 @@ class AttemptManager:
     def _try_next_suspect(self) -> None:
         self._tried = next(iter(self._suspects), None)
         if self._tried is not None:
-            entry, activity_id = self._suspects.pop(self._tried), self._tried[1]
-            # When the entry is not at rest, what it does next brings it here again.
-            if entry.stage in (Stage.IDLE, Stage.READY):
-                self.consider(entry, activity_id)
-            elif entry.stage is Stage.WRITING:
-                entry.postponed.append(activity_id)
+            self._consider_at_rest(self._suspects.pop(self._tried), self._tried[1])
+
+    def _consider_at_rest(self, entry: Entry, activity_id: ActivityId) -> None:
+        # While a step is written the run is ahead of the disk; what the step leaves open is
+        # considered again once the append has ended. A run that is loaded considers all it has.
+        if entry.stage in (Stage.IDLE, Stage.READY):
+            self.consider(entry, activity_id)
+        elif entry.stage is Stage.WRITING:
+            entry.postponed.append(activity_id)
 
     def _plan(self, entry: Entry, row: ActivityRow) -> None:
         activity_id = row.activity_id
@@ -174,12 +177,7 @@ class AttemptManager:
 
         def begin() -> None:
             entry.planned.pop(activity_id, None)
-            # While a step is written the run is ahead of the disk; what the step leaves open is
-            # considered again once the append has ended, one way or the other.
-            if entry.stage in (Stage.IDLE, Stage.READY):
-                self.consider(entry, activity_id)
-            elif entry.stage is Stage.WRITING:
-                entry.postponed.append(activity_id)
+            self._consider_at_rest(entry, activity_id)
 
         entry.planned[activity_id] = self._alarms.set(row.next_attempt_at, begin)
 
