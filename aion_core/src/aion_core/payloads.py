@@ -124,13 +124,13 @@ class PayloadConverter:
 
     def _dump(self, plain: object) -> Payload:
         try:
-            text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            return Payload(JSON, text.encode())
+            return Payload(JSON, _write_json(plain).encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(_explain_json(plain, error)) from error
 
 
 _JSON_SCALARS = frozenset({str, int, bool})
+_write_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _load(payload: Payload) -> object:
