@@ -142,7 +142,10 @@ class Driver:
     def redelivery(self, activity_type: str) -> a.Redelivery:
         row = self.row(activity_type)
         return a.Redelivery(
-            activity_id=row.activity_id, scheduled_seq=row.scheduled_seq, attempt=row.attempt
+            activity_id=row.activity_id,
+            scheduled_seq=row.scheduled_seq,
+            attempt=row.attempt,
+            delivery=row.delivery,
         )
 
     def due(self, timer: TimerRow | None = None) -> a.TimerDue:

@@ -144,7 +144,10 @@ def possible(driver: Driver) -> list[a.Arrival]:
             driver.outcome(row, a.AttemptFailed(FAILURE, non_retryable=True)),
             driver.outcome(row, a.AttemptCancelled()),
             a.Redelivery(
-                activity_id=row.activity_id, scheduled_seq=row.scheduled_seq, attempt=row.attempt
+                activity_id=row.activity_id,
+                scheduled_seq=row.scheduled_seq,
+                attempt=row.attempt,
+                delivery=row.delivery,
             ),
         ]
     if driver.run.projection.timers:

@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
+from aion_core import events as e
 from aion_core.ids import WorkflowId
 from aion_runtime.closings import Closings
 from tests.runtime.conftest import Bench
@@ -80,3 +81,18 @@ async def test_a_workflow_that_exits_is_held_and_the_engine_goes_on(bench: Bench
     async with bench.engine(exiting, sleeper) as engine:
         await wait_all_tasks_blocked()
         assert (await engine.get("1").describe()).stuck == "SystemExit: bye"
+
+
+async def test_a_workflow_whose_clean_up_exits_does_not_hold_up_the_stop(bench: Bench) -> None:
+    @aion.workflow
+    async def exiting() -> None:
+        try:
+            await aion.sleep(1)
+        finally:
+            sys.exit("bye")
+
+    async with bench.engine(exiting) as engine:
+        await engine.start(exiting, workflow_id="w")
+        bench.store.refuse(e.TimerFired)
+        await bench.advance(1)  # thrown away after the refused append, too
+    assert len(await bench.history("w")) == 2

@@ -9,6 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
 from aion_core import events as e
+from aion_core.contracts import EventStore
 from aion_core.ids import ActivityId, WorkflowId
 from aion_store_memory.store import MemoryStore
 from tests.runtime.conftest import Bench
@@ -41,6 +42,7 @@ class Hanging:
                 return list(await aion.gather(hang("a"), hang("b"), hang("c")))
             return ["late"]
 
+        self.hang = hang
         self.all_three = all_three
         self.with_deadline = with_deadline
 
@@ -119,6 +121,69 @@ async def test_a_suspect_of_another_run_has_its_turn_when_a_run_ends(bench: Benc
         assert await engine.get("2").result() == ["a", "b", "c"]
 
 
+async def test_a_lost_answer_does_not_deliver_the_next_suspect_twice(bench: Bench) -> None:
+    hanging = await after_four_crashes(bench, "all_three")
+    async with bench.engine(hanging.all_three) as engine:
+        await wait_all_tasks_blocked()
+        bench.store.lose_answer(e.ActivityCompleted)
+        for event in hanging.let_go.values():
+            event.set()
+        await wait_all_tasks_blocked()
+        await bench.advance(1)
+        assert await engine.get("w").result() == ["a", "b", "c"]
+    assert hanging.take_begun() == "abc"
+
+
+async def test_a_suspect_settled_by_an_append_whose_answer_was_lost_keeps_nobody_waiting(
+    bench: Bench,
+) -> None:
+    hanging, stop = Hanging(), aion.Signal("stop", int)
+
+    @aion.workflow
+    async def cancels_and_stays() -> None:
+        async with aion.open_nursery() as nursery:
+            nursery.start_soon(hanging.hang, "a")
+            await stop.receive()
+            nursery.cancel_scope.cancel()
+        await stop.receive()
+
+    @aion.workflow
+    async def other() -> str:
+        return await hanging.hang("b")
+
+    for _ in range(4):
+        async with bench.engine(cancels_and_stays, other) as engine:
+            await engine.start(cancels_and_stays, workflow_id="1")
+            await engine.start(other, workflow_id="2")
+            await wait_all_tasks_blocked()
+    hanging.take_begun()
+    bench.store.refuse(e.ActivityStarted)
+    async with bench.engine(cancels_and_stays, other) as engine, trio.open_nursery() as nursery:
+        await wait_all_tasks_blocked()
+        bench.store.lose_answer(e.ActivityCancelled)
+        nursery.start_soon(engine.get("1").signal, stop, 1)
+        await wait_all_tasks_blocked()
+        await bench.advance(10)
+        await bench.advance(10)
+        assert hanging.take_begun() == "b"
+
+
+async def test_an_orderly_stop_does_not_spend_the_fifth_delivery(bench: Bench) -> None:
+    hanging = await after_four_crashes(bench, "all_three")
+    async with bench.engine(hanging.all_three):
+        await wait_all_tasks_blocked()
+        assert hanging.take_begun() == "a"
+    # The real store knows that this one was left in order.
+    async with open_engine(bench.store.inner, hanging.all_three) as engine:
+        for name in "abc":
+            await wait_all_tasks_blocked()
+            assert hanging.take_begun() == name
+            hanging.let_go[name].set()
+        assert await engine.get("w").result() == ["a", "b", "c"]
+    delivered = [each for each in await bench.history("w") if isinstance(each, e.ActivityStarted)]
+    assert [each.delivery for each in delivered].count(5) == 1
+
+
 async def after_four_crashes(bench: Bench, workflow: str) -> Hanging:
     hanging = Hanging()
     definition = getattr(hanging, workflow)
@@ -130,5 +195,5 @@ async def after_four_crashes(bench: Bench, workflow: str) -> Hanging:
     return hanging
 
 
-def open_engine(store: MemoryStore, *workflows: Any) -> Any:
+def open_engine(store: EventStore, *workflows: Any) -> Any:
     return aion.open_engine(store, workflows=workflows, shutdown_grace=0)

@@ -81,6 +81,9 @@ class AttemptManager:
             if row is None or row.attempt != attempt.number:
                 # Its end was recorded, although the answer of that append was lost.
                 self.forget(entry, activity_id)
+        for activity_id in tuple(entry.inherited):
+            if activity_id not in rows:
+                self.forget(entry, activity_id)
         for activity_id in tuple(rows):
             self.consider(entry, activity_id)
 
@@ -106,10 +109,12 @@ class AttemptManager:
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
             self._plan(entry, row)
         elif self._accepting:
+            if inherited is not None and self._waits_for_its_turn(entry, inherited, row):
+                return
             if self._after_crash and inherited is not None and inherited.delivery == row.delivery:
                 # It may have been under way when the process died, so this delivery is recorded
                 # before it begins: an activity that kills its process must not do so for ever.
-                self._deliver_again(entry, row)
+                self._post(entry.workflow_id, _redelivery(row))
             else:
                 self._begin(entry, run, row)
 
@@ -147,14 +152,24 @@ class AttemptManager:
             self._idle = trio.Event()
             await self._idle.wait()
 
-    def _deliver_again(self, entry: Entry, row: ActivityRow) -> None:
+    def _waits_for_its_turn(self, entry: Entry, inherited: ActivityRow, row: ActivityRow) -> bool:
+        """Is this the last delivery of an attempt, and another one's under way?
+
+        One that an orderly stop has interrupted is still to be made alone; after another crash
+        there is none left.
+        """
         suspect = entry.workflow_id, row.activity_id
-        if row.delivery == MAX_DELIVERIES - 1 and suspect != self._tried:
-            self._suspects[suspect] = entry
-            if self._tried is None:
-                self._try_next_suspect()
-        else:
-            self._post(entry.workflow_id, _redelivery(row))
+        has_another = MAX_DELIVERIES if self._after_crash else MAX_DELIVERIES + 1
+        if (
+            row.attempt != inherited.attempt
+            or not MAX_DELIVERIES - 1 <= inherited.delivery < has_another
+            or suspect == self._tried
+        ):
+            return False
+        self._suspects[suspect] = entry
+        if self._tried is None:
+            self._try_next_suspect()
+        return True
 
     def _try_next_suspect(self) -> None:
         self._tried = next(iter(self._suspects), None)
@@ -234,7 +249,10 @@ def _run_id(run: Run) -> RunId:
 
 def _redelivery(row: ActivityRow) -> Redelivery:
     return Redelivery(
-        activity_id=row.activity_id, scheduled_seq=row.scheduled_seq, attempt=row.attempt
+        activity_id=row.activity_id,
+        scheduled_seq=row.scheduled_seq,
+        attempt=row.attempt,
+        delivery=row.delivery,
     )
 
 

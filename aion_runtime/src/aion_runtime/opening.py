@@ -191,8 +191,11 @@ class _Host:
         except BaseException as error:
             self._fail(_bare(error))
         finally:
-            self._dispatcher.abandon()
-            self._ended.set()
+            try:
+                self._dispatcher.abandon()
+            finally:
+                # Whatever the code that is thrown away does: who waits for this waits shielded.
+                self._ended.set()
 
     async def recover(self) -> None:
         """Bring back what has work due, then let timers fire."""

@@ -80,11 +80,12 @@ class ActivityOutcome:
 
 @attrs.frozen(kw_only=True)
 class Redelivery:
-    """Recovery wants to run an unfinished attempt again."""
+    """Recovery wants to run an unfinished attempt again, which had ``delivery`` deliveries."""
 
     activity_id: ActivityId
     scheduled_seq: int
     attempt: int
+    delivery: int
 
 
 @attrs.frozen(kw_only=True)

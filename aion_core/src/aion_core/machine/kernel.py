@@ -172,10 +172,10 @@ class Kernel:
         for _ in range(MAX_AWAITS_IN_CLEANUP):
             try:
                 task.context.run(task.coroutine.close)
-            except FOR_THE_HOST:
+            except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                # Clean-up of code that is being dropped may do anything: fail, find itself
+                # Clean-up of code that is being dropped may do anything: fail, exit, find itself
                 # cancelled, or await, which leaves the coroutine to be closed once more.
                 del error
             if inspect.getcoroutinestate(task.coroutine) == inspect.CORO_CLOSED:

@@ -222,7 +222,8 @@ class Run:
         ):
             return None
         if isinstance(arrival, a.Redelivery):
-            return self._judge_redelivery(row, now)
+            # Asked for twice, it is still one delivery.
+            return self._judge_redelivery(row, now) if arrival.delivery == row.delivery else None
         if summary is None or arrival.run_id != summary.run_id:
             return None
         if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
