@@ -508,7 +508,7 @@ def test_an_attempt_that_was_handed_out_too_often_has_crashed() -> None:
     assert kinds(events)[:2] == ["ActivityFailed", "ActivityCancelRequested"]
     assert isinstance(events[0], e.ActivityFailed)
     assert (events[0].error.kind, events[0].next_attempt_at) == ("crashed", None)
-    assert "begun 5 times" in events[0].error.message
+    assert "handed out 5 times" in events[0].error.message
 
 
 def test_deliveries_are_counted_over_restarts() -> None:

@@ -303,4 +303,4 @@ class RunProjection:
                 f"workflow {self.workflow_id!r}: event {self.head} is about {activity_id}, "
                 "which is not open"
             )
-        self.activities[activity_id] = attrs.evolve(row, **fields)  # type: ignore[arg-type]
+        self.activities[activity_id] = attrs.evolve(row, **fields)  # type: ignore[arg-type]  # of a row

@@ -40,7 +40,8 @@ class AttemptManager:
         post: takes an arrival for a workflow.
         after_crash: the former process may have been killed by one of its attempts. Each attempt
             that may have been under way is then handed out again, with a record of that; and for
-            the last time all by itself, so that none fails for what another one did.
+            the last time one after the other, which tells those apart that went through the same
+            crashes. New attempts are not held back meanwhile.
     """
 
     def __init__(

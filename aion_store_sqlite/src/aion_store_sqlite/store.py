@@ -97,10 +97,15 @@ class _SqliteStore(EventStore):
             async with committing(commit) as group:
                 yield _SqliteWriter(group, after_crash=claim.after_crash)
         finally:
-            # If it cannot be said, the next writer is more careful than it has to be.
-            with trio.CancelScope(shield=True), suppress(StoreError):
-                await self._main.run(lambda connection: self._log.leave(connection, claim.epoch))
-            lock.release()
+            try:
+                # Bounded by SQLite's own wait for a lock. If it cannot be said, the next writer is
+                # more careful than it has to be.
+                with trio.CancelScope(shield=True), suppress(StoreError):
+                    await self._main.run(
+                        lambda connection: self._log.leave(connection, claim.epoch)
+                    )
+            finally:
+                lock.release()
 
     def _claim(self, connection: sqlite3.Connection, takeover: bool) -> tuple[WriterLock, Claim]:
         lock = WriterLock.acquire(self._path, takeover=takeover)

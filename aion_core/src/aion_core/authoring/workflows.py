@@ -65,7 +65,7 @@ class Workflow(Generic[P, R_co]):
     def begin(self, input: Payload, converter: PayloadConverter) -> Coroutine[Any, Any, R_co]:
         """The coroutine of a run with a stored input. Raises `PayloadError`."""
         arguments = self.signature.decode_arguments(input, converter)
-        return self.fn(**arguments)  # type: ignore[call-arg]
+        return self.fn(**arguments)  # type: ignore[call-arg]  # P is not known here
 
     def encode_result(self, value: object, converter: PayloadConverter) -> Payload:
         """Store what the coroutine returned. Raises `PayloadError`."""

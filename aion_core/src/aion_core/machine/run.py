@@ -292,10 +292,7 @@ class Run:
             attempt=row.attempt,
             error=Failure(
                 type="Crashed",
-                message=(
-                    f"begun {row.delivery} times, and each time the process was killed before "
-                    "the attempt had ended"
-                ),
+                message=f"handed out {row.delivery} times, and no process lived to see it end",
                 kind="crashed",
             ),
         )
