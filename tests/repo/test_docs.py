@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+# Not in hidden folders: caches have READMEs, too.
+GLOBS = ("README.md", "docs/**/*.md", "[!.]*/README.md", "plugins/*/README.md")
+PAGES = sorted(page for pattern in GLOBS for page in ROOT.glob(pattern))
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
