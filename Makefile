@@ -86,11 +86,12 @@ $(VENV)/.dev: $(VENV)/.members
 	@$(INSTALL) -r $(PINS)
 	@touch $@
 
-# What the members depend on, as wheels: tests/repo installs from here and never asks the network.
+# What the members depend on, as wheels, and what the tests of a store need that somebody else
+# wrote: tests/repo installs from here and never asks the network.
 $(VENV)/.wheelhouse: $(VENV)/.members
 	@echo "Collecting wheels for the packaging tests ..."
 	@rm -rf $(VENV)/wheelhouse
 	@$(BIN)/python -m pip wheel --quiet --no-build-isolation -c $(PINS) \
-		-w $(VENV)/wheelhouse $(MEMBERS)
+		-w $(VENV)/wheelhouse $(MEMBERS) './aion_core[testing]'
 	@rm $(VENV)/wheelhouse/aion_workflow_*.whl
 	@touch $@

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 import trio
 
+from tests.installing import wheels
+
+__all__ = ["wheels"]
+
 PATIENCE_S = 60.0
 """No test takes a quarter of it: one that still waits then waits for ever."""
 

@@ -45,6 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runn
 
     run("kept", "--json", "--keep", "deep/kept")
     run("sabotaged", "--json", "--sabotage", "--seed", "4")
+    run("elsewhere", "--json", "--store", "sqlite:///orders.db", "--seed", "4")
     run("plain", "--seed", "4", PYTHONIOENCODING="ascii")
     yield demos
     for demo in demos.values():
@@ -103,7 +104,7 @@ def test_orders_survived_crashes_and_all_have_their_end(kept: Done) -> None:
 
 async def test_what_is_kept_bears_the_result_out(kept: Done, kept_directory: Path) -> None:
     ledger = read_ledger(kept_directory / "ledger.jsonl")
-    histories = await read_histories(kept_directory / "demo.db")
+    histories = await read_histories(store_url(kept_directory / "demo.db"))
     assert len(ledger) == result(kept)["executions"]
     assert {line.pid for line in ledger} > {kill["pid"] for kill in result(kept)["kills"]}
     evidence = Evidence(ledger=ledger, kills=(), histories=histories)
@@ -120,6 +121,32 @@ def test_a_hostile_name_comes_back_unharmed(kept: Done) -> None:
     (hostile,) = (each for each in load_orders() if each.order.order_id == "1011")
     (found,) = (each for each in result(kept)["orders"] if each["workflow_id"] == "order-1011")
     assert found["customer"] == hostile.order.customer
+
+
+def test_the_demo_passes_on_a_store_given_by_url(running: dict[str, Running]) -> None:
+    done = finish(running["elsewhere"].process)
+    assert result(done)["findings"] == []
+    assert (done.code, done.err) == (ExitCode.OK, "")
+    assert (running["elsewhere"].directory / "orders.db").is_file()
+
+
+def test_a_store_with_something_in_it_is_refused(kept_directory: Path, tmp_path: Path) -> None:
+    url = store_url(kept_directory / "demo.db")
+    done = aion("demo", "--store", url, cwd=tmp_path)
+    assert done.code == ExitCode.ERROR
+    assert f"the store {url!r} is not empty; name a new one" in done.error
+
+
+def test_a_store_that_dies_with_its_process_is_refused(tmp_path: Path) -> None:
+    done = aion("demo", "--store", "memory:", cwd=tmp_path)
+    assert done.code == ExitCode.ERROR
+    assert "the store 'memory:' is lost with the process that is to be killed" in done.error
+
+
+def test_there_is_no_sabotage_of_a_store_given_by_url(tmp_path: Path) -> None:
+    done = aion("demo", "--store", "sqlite:///x.db", "--sabotage", cwd=tmp_path)
+    assert done.code == ExitCode.USAGE
+    assert "leave out --store" in done.error
 
 
 def test_a_directory_with_something_in_it_is_refused(kept_directory: Path, tmp_path: Path) -> None:

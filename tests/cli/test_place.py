@@ -63,7 +63,7 @@ async def test_a_copy_made_while_the_store_is_written_is_of_one_moment(database:
         await written.wait()
         while not done:
             await trio.to_thread.run_sync(copy_database, database, copy)
-            histories = await read_histories(copy)
+            histories = await read_histories(store_url(copy))
             lengths.append(len(histories.get(story.id, ())))
             for history in histories.values():
                 assert [event.seq for event in history] == list(range(1, len(history) + 1))
@@ -107,7 +107,7 @@ async def test_a_snapshot_names_the_runs_that_wait(database: Path) -> None:
     works = Story("order-2").waiting().scheduled(0)
     over = Story("order-3").ended()
     await fill(database, waits, works, over)
-    snapshot = await read_snapshot(database)
+    snapshot = await read_snapshot(store_url(database))
     assert snapshot.waiting == {"order-1"}
     assert {run.workflow_id for run in snapshot.runs} == {"order-1", "order-2", "order-3"}
 
@@ -116,17 +116,17 @@ async def test_sabotage_cuts_one_history_before_a_completed_charge(database: Pat
     victim = Story("order-1").scheduled(0).completed(0).ended()
     other = Story("order-2").scheduled(0).waiting()
     await fill(database, victim, other)
-    before = await read_histories(database)
+    before = await read_histories(store_url(database))
     cut = choose_cut(before, random.Random(1))
     assert cut == Cut("order-1", "charge", "activity:0", keep=2)
 
     await rewrite(database, before, cut)
 
-    assert await read_histories(database) == {
+    assert await read_histories(store_url(database)) == {
         "order-1": victim.until(2),
         "order-2": other.events,
     }
-    snapshot = await read_snapshot(database)
+    snapshot = await read_snapshot(store_url(database))
     assert {row.workflow_id for row in snapshot.activities} == {"order-1", "order-2"}
     assert {path.name for path in database.parent.iterdir()} <= {"demo.db", "demo.db.lock"}
 

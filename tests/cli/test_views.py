@@ -132,7 +132,7 @@ def test_the_live_view_fits_and_shows_the_state_of_every_order(width: int) -> No
         row = ActivityRow(
             activity_id=ActivityId(f"activity:{seq}"), activity_type=activity, scheduled_seq=seq
         )
-        return OpenActivity(WorkflowId(f"order-{number}"), row)
+        return OpenActivity(WorkflowId(f"order-{number}"), RunId("r"), row)
 
     snapshot = Snapshot(
         runs=[
@@ -151,6 +151,7 @@ def test_the_live_view_fits_and_shows_the_state_of_every_order(width: int) -> No
         timers=[
             DueTimer(
                 WorkflowId("order-1004"),
+                RunId("r"),
                 TimerRow(timer_id=TimerId("timer:0"), started_seq=2, fire_at=EPOCH),
             )
         ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aion_core.errors import ActivityError, ApplicationError
+from aion_core.errors import ActivityError, ApplicationError, ChildWorkflowError
 from aion_core.failures import MAX_CAUSES, MAX_STACK, Failure, failure_from, timeout_failure
 
 
@@ -154,3 +154,28 @@ def test_a_message_is_cut_where_nobody_reads_on() -> None:
     failure = failure_from(ValueError("x" * 1_000_000))
     assert len(failure.message) < 10_000
     assert failure.message.endswith("… (cut: it had 1000000 characters)")
+
+
+def test_details_of_an_application_error_are_kept_as_json() -> None:
+    failure = failure_from(ApplicationError("declined", details={"code": [1, "é"]}))
+    assert failure.plain_details() == {"code": [1, "é"]}
+
+
+def test_details_that_json_has_no_form_for_do_not_cost_the_failure() -> None:
+    failure = failure_from(ApplicationError("declined", details=object))
+    assert (failure.message, failure.plain_details()) == ("declined", "<class 'object'>")
+
+
+def test_an_error_without_details_has_none() -> None:
+    assert failure_from(ValueError("declined")).plain_details() is None
+
+
+def test_a_workflow_sees_the_details_of_a_failed_activity() -> None:
+    failure = failure_from(ApplicationError("declined", details=7))
+    assert ActivityError("activity:0", "charge", 1, failure).details == 7
+
+
+def test_the_failure_of_a_child_is_the_cause_of_what_was_raised_for_it() -> None:
+    inner = failure_from(ValueError("declined"))
+    outer = failure_from(ChildWorkflowError("c", "ship", inner))
+    assert outer.cause == inner

@@ -4,13 +4,25 @@ import enum
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path, PurePath
 from types import GenericAlias
-from typing import Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    TypedDict,
+    TypeVar,
+)
 from uuid import UUID
 
 import attrs
@@ -24,6 +36,7 @@ from aion_core.payloads import JSON, Payload, PayloadConverter
 CONVERTER = PayloadConverter()
 T = TypeVar("T")
 UserId = NewType("UserId", str)
+OrderId = NewType("OrderId", UUID)
 
 
 class Colour(enum.Enum):
@@ -37,6 +50,15 @@ class Size(enum.Enum):
 
 class Level(enum.IntEnum):
     LOW = 1
+
+
+class Mood(enum.StrEnum):
+    CALM = "calm"
+
+
+class Mode(enum.Flag):
+    READ = 1
+    WRITE = 2
 
 
 class Money(Decimal):
@@ -87,6 +109,40 @@ class Pair(NamedTuple):
     second: Decimal
 
 
+class Address(TypedDict):
+    street: str
+    since: date
+    floor: NotRequired[int]
+
+
+class Tree(TypedDict):
+    name: str
+    branches: "list[Tree]"
+
+
+@attrs.frozen
+class Card:
+    number: str
+
+
+@attrs.frozen
+class Transfer:
+    account: str
+    due: date | None = None
+
+
+@dataclass(frozen=True)
+class Cash:
+    kind: Literal["cash"]
+    amount: int
+
+
+@dataclass(frozen=True)
+class Cheque:
+    kind: Literal["cheque"]
+    amount: int
+
+
 def plain(text: str) -> Payload:
     return Payload(JSON, text.encode())
 
@@ -118,6 +174,34 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     Path: texts.map(lambda text: Path("/", text.replace("\0", ""))),
     Colour: st.sampled_from(Colour),
     Level: st.sampled_from(Level),
+    Mood: st.sampled_from(Mood),
+    Mode: st.sampled_from([Mode.READ, Mode.READ | Mode.WRITE]),
+    Literal[Colour.RED, True] | None: st.sampled_from([Colour.RED, None, True]),
+    OrderId: st.uuids(),
+    Annotated[Decimal, "in euros"]: st.decimals(allow_nan=False),
+    Address: st.fixed_dictionaries(
+        {"street": texts, "since": st.dates()}, optional={"floor": st.integers()}
+    ),
+    Card | Transfer | None: st.one_of(
+        st.none(), st.builds(Card, texts), st.builds(Transfer, texts, st.none() | st.dates())
+    ),
+    Cash | Cheque: st.one_of(
+        st.builds(Cash, st.just("cash"), st.integers()),
+        st.builds(Cheque, st.just("cheque"), st.integers()),
+    ),
+    Card | list[int] | bool | Decimal | int: st.one_of(
+        st.builds(Card, texts),
+        st.lists(st.integers(), max_size=2),
+        st.booleans(),
+        st.decimals(allow_nan=False),
+        st.integers(),
+    ),
+    Literal["a", 1] | float: st.sampled_from(["a", 1, 1.5]),
+    dict[str, date] | tuple[int, ...] | Mood: st.one_of(
+        st.dictionaries(texts, st.dates(), max_size=2),
+        st.lists(st.integers(), max_size=2).map(tuple),
+        st.sampled_from(Mood),
+    ),
     Literal["a", 2]: st.sampled_from(["a", 2]),
     UserId: texts,
     int | None: st.none() | st.integers(),
@@ -283,6 +367,27 @@ def test_a_set_of_objects_is_stored_sorted() -> None:
         ([1], set[int], "$: expected set, got list"),
         ({1}, frozenset[int], "$: expected frozenset, got set"),
         ([("a", 1)], dict[str, int], "$: expected dict, got list"),
+        ("calm", Mood, "$: expected Mood, got str"),
+        ("a", Mood | int, "$: expected Mood | int, got str"),
+        (Mood.CALM, str, "$: expected str, got Mood"),
+        (True, Literal[1], "$: expected 1, got bool"),
+        (1.0, Literal[1, 2], "$: expected 1 or 2, got float"),
+        ("c", Literal["a", "b"], "$: expected 'a' or 'b', got 'c'"),
+        ("red", Literal[Colour.RED], "$: expected <Colour.RED: 'red'>, got str"),
+        (True, int | str, "$: expected int | str, got bool"),
+        ("1.5", Decimal | int, "$: expected Decimal | int, got str"),
+        (Item("a", Decimal(1)), Card | Transfer, "$: expected Card | Transfer, got Item"),
+        ("1", Annotated[Decimal, "x"], "$: expected Decimal, got str"),
+        ("1", OrderId, "$: expected UUID, got str"),
+        (Box("1"), Box[int], "$.value: expected int, got str"),
+        ({"street": "a"}, Address, "$.since: field 'since' is missing"),
+        ({"street": 1, "since": date(2024, 1, 1)}, Address, "$.street: expected str, got int"),
+        (
+            {"street": "a", "since": date(2024, 1, 1), "door": 1},
+            Address,
+            "$: Address has no key 'door'",
+        ),
+        ([("street", "a")], Address, "$: expected dict, got list"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(value: object, annotation: Any, message: str) -> None:
@@ -300,6 +405,18 @@ def test_a_value_that_does_not_fit_is_refused(value: object, annotation: Any, me
         ((1, "2"), tuple[int, int], "$[1]"),
         (Pair(1, 2), Pair, "$[1]"),  # type: ignore[arg-type]
         (Node(1, Node(2, Node("3"))), Node, "$.next.next.value"),  # type: ignore[arg-type]
+        (
+            Order([Item("a", Decimal(1)), Item("b", Decimal(2)), Item("c", "3")]),  # type: ignore[arg-type]
+            Order | None,
+            "$.items[2].price",
+        ),
+        ([Transfer("a", "today")], list[Card | Transfer], "$[0].due"),  # type: ignore[arg-type]
+        ([timedelta(days=999_999, microseconds=1)], list[timedelta], "$[0]"),
+        (
+            {"name": "a", "branches": [{"name": "b", "branches": [{"name": 1, "branches": []}]}]},
+            Tree,
+            "$.branches[0].branches[0].name",
+        ),
         ({"a": [float("nan")]}, dict[str, list[float]], "$.a[0]"),
         ({"a": ["\ud800"]}, dict[str, list[str]], "$.a[0]"),
     ],
@@ -377,6 +494,25 @@ def test_a_value_too_deep_for_json_is_refused(annotation: Any) -> None:
         ('{"name":"a"}', Item, "$.price: field 'price' is missing"),
         ("[]", Item, "$: expected Item as an object, got list"),
         ('{"x":1,"y":"2"}', Point, "$.y: expected float, got str"),
+        ("true", Level, "$: expected Level, got bool"),
+        ("1.0", Level, "$: expected Level, got float"),
+        ("true", Literal[1], "$: expected 1, got bool"),
+        ("[]", Literal["a"], "$: expected 'a', got list"),
+        ("[]", int | str, "$: expected int | str, got list"),
+        ('"x"', Card | Transfer, "$: expected Card | Transfer, got str"),
+        (
+            '{"x":1}',
+            Card | Transfer,
+            "$: expected Card | Transfer, got an object that is none of them",
+        ),
+        (
+            '{"amount":1}',
+            Cash | Cheque,
+            "$: expected Cash | Cheque, got an object that is none of them",
+        ),
+        ('{"account":1}', Card | Transfer, "$.account: expected str, got int"),
+        ('{"street":"a"}', Address, "$.since: field 'since' is missing"),
+        ("[]", Address, "$: expected dict, got list"),
     ],
 )
 def test_stored_data_that_does_not_fit_is_refused(text: str, annotation: Any, message: str) -> None:
@@ -396,7 +532,28 @@ def test_another_content_type_is_refused_by_its_name() -> None:
         CONVERTER.decode(Payload("image/png", b"1"), int)
 
 
-@pytest.mark.parametrize("annotation", [complex, object, Callable[[], int], list[complex]], ids=str)
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        complex,
+        object,
+        Callable[[], int],
+        list[complex],
+        Box,
+        Box[complex],
+        deque,
+        deque[int],
+        OrderedDict[str, int],
+        Iterable[int],
+        Literal[b"a"],
+        dict[float, int],
+        dict[bool, int],
+        dict[Point, int],
+        dict[int | str, int],
+        int | complex,
+    ],
+    ids=str,
+)
 def test_a_type_without_a_stored_form_is_found_early(annotation: Any) -> None:
     with pytest.raises(TypeError, match="cannot be stored"):
         CONVERTER.check_type(annotation)
@@ -404,12 +561,59 @@ def test_a_type_without_a_stored_form_is_found_early(annotation: Any) -> None:
 
 @pytest.mark.parametrize(
     "annotation",
-    [Decimal | str, datetime | str | None, Colour | str, Level | int, timedelta | float],
+    [
+        Decimal | str,
+        datetime | str | None,
+        Colour | str,
+        Level | int,
+        timedelta | float,
+        Decimal | UUID,
+        list[int] | set[int],
+        list[int] | list[str],
+        Point | dict[str, int],
+        Address | Card,
+        Card | Literal["a"] | Colour,
+        Any | Decimal,
+        Item | Box[int] | dict[str, int],
+    ],
     ids=str,
 )
 def test_a_union_of_types_stored_alike_is_refused(annotation: Any) -> None:
     with pytest.raises(TypeError, match="told apart"):
         CONVERTER.check_type(annotation)
+
+
+def test_the_early_check_names_the_type_of_which_nothing_is_known() -> None:
+    with pytest.raises(TypeError, match=r"list\[complex\].* nothing is known of complex"):
+        CONVERTER.check_type(list[complex])
+
+
+def test_the_early_check_names_the_members_of_a_union_that_are_stored_alike() -> None:
+    with pytest.raises(
+        TypeError, match=r"Decimal and UUID are stored alike.* Decimal \| int \| UUID"
+    ):
+        CONVERTER.check_type(Decimal | int | UUID)
+
+
+def test_classes_that_differ_in_an_optional_field_only_are_refused_as_a_union() -> None:
+    @attrs.frozen
+    class Wire:
+        account: str
+        iban: str | None = None
+
+    with pytest.raises(TypeError, match="told apart"):
+        CONVERTER.check_type(Transfer | Wire)
+
+
+def test_a_key_that_a_typed_dictionary_no_longer_has_is_left_out() -> None:
+    stored = plain('{"street":"a","since":"2024-01-01","gone":1}')
+    found = CONVERTER.decode(stored, Address)
+    assert found == {"street": "a", "since": date(2024, 1, 1)}
+
+
+def test_a_typed_dictionary_that_holds_itself_comes_back() -> None:
+    tree: Tree = {"name": "a", "branches": [{"name": "b", "branches": []}]}
+    assert come_back(tree, Tree) == tree
 
 
 def test_named_values_are_stored_as_one_object() -> None:

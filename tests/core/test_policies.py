@@ -1,6 +1,7 @@
 """Policies: durations, delays between attempts, their bounds."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,12 @@ def test_a_class_where_its_name_belongs_is_refused() -> None:
 @pytest.mark.parametrize("attempts", [0, -1])
 def test_there_is_at_least_one_attempt(attempts: int) -> None:
     with pytest.raises(ValueError, match="max_attempts must be at least 1"):
+        RetryPolicy(max_attempts=attempts)
+
+
+@pytest.mark.parametrize("attempts", [True, 2.0, "3"], ids=repr)
+def test_attempts_are_counted_in_whole_numbers(attempts: Any) -> None:
+    with pytest.raises(TypeError, match="max_attempts is a whole number"):
         RetryPolicy(max_attempts=attempts)
 
 

@@ -389,7 +389,7 @@ def test_time_goes_on_from_a_timer_that_was_recorded_ahead_of_the_clock() -> Non
 def test_a_run_that_starts_twice_is_no_history() -> None:
     driver = open_order()
     again = attrs.evolve(driver.history[0], seq=5)
-    with pytest.raises(HistoryShapeError, match="event 5 starts a run that has been started"):
+    with pytest.raises(HistoryShapeError, match="run run begins 2 times in its history"):
         resident([*driver.history, again], order)
 
 

@@ -1,31 +1,12 @@
-"""What somebody gets who installs our wheels: built once, installed outside the checkout.
+"""What somebody gets who installs our wheels."""
 
-Nothing here asks the network: `make` has put the wheels of our dependencies into
-`.venv/wheelhouse`.
-"""
-
-import json
-import os
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import attrs
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PINS = ROOT / "requirements" / "dev.txt"
-WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
+from tests.installing import MEMBERS, Installation, Wheels, run, succeed
 
-MEMBERS = {
-    "aion-workflow-core": ROOT / "aion_core",
-    "aion-workflow-store-memory": ROOT / "aion_store_memory",
-    "aion-workflow-store-sqlite": ROOT / "aion_store_sqlite",
-    "aion-workflow-runtime": ROOT / "aion_runtime",
-    "aion-workflow-cli": ROOT / "plugins" / "aion_cli",
-}
 CORE = {"aion-workflow-core", "attrs", "cattrs", "pluggy", "typing-extensions"}
 TRIO = {"trio", "idna", "outcome", "sniffio", "sortedcontainers"}
 RUNTIME = CORE | TRIO | {"aion-workflow-runtime"}
@@ -63,93 +44,6 @@ except aion.ConfigError as error:
     print(error)
     sys.exit(3)
 """
-
-INSTALLED = """
-import importlib.metadata, json, re
-names = [d.metadata["Name"] for d in importlib.metadata.distributions()]
-print(json.dumps(sorted(re.sub("[-_.]+", "-", name).lower() for name in names)))
-"""
-
-
-def _clean_environ() -> dict[str, str]:
-    """The environment without what could reach into an installation from outside."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("PYTHON", "PIP_", "AION_", "VIRTUAL_ENV", "COV_"))
-    }
-    return kept | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "NO_COLOR": "1"}
-
-
-def _run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=_clean_environ() | environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def _succeed(*command: str | Path, cwd: Path, **environ: str) -> str:
-    done = _run(*command, cwd=cwd, **environ)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@attrs.frozen
-class Installation:
-    """A virtual environment outside the checkout."""
-
-    path: Path
-
-    def command(self, name: str) -> Path:
-        return self.path / "bin" / name
-
-    def python(self, code: str, cwd: Path) -> str:
-        return _succeed(self.command("python"), "-c", code, cwd=cwd)
-
-    def installed(self, cwd: Path) -> set[str]:
-        return set(json.loads(self.python(INSTALLED, cwd)))
-
-
-@attrs.frozen
-class Wheels:
-    """The wheels of all members, and the way to install some of them."""
-
-    folder: Path
-
-    def of(self, distribution: str) -> zipfile.ZipFile:
-        (path,) = self.folder.glob(f"{distribution.replace('-', '_')}-*.whl")
-        return zipfile.ZipFile(path)
-
-    def install(self, target: Path, *requirements: str) -> Installation:
-        _succeed(sys.executable, "-m", "venv", "--without-pip", target, cwd=self.folder)
-        installation = Installation(target)
-        _succeed(
-            *(sys.executable, "-m", "pip", "--python", installation.command("python")),
-            *("install", "--quiet", "--no-compile", "--no-index", "--constraint", PINS),
-            *("--find-links", self.folder, "--find-links", WHEELHOUSE),
-            *requirements,
-            cwd=self.folder,
-        )
-        return installation
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
-    assert WHEELHOUSE.is_dir(), "the wheels of our dependencies are missing: run `make test`"
-    folder = tmp_path_factory.mktemp("wheels")
-    _succeed(
-        *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps"),
-        *("--no-build-isolation", "--wheel-dir", folder),
-        *MEMBERS.values(),
-        cwd=folder,
-    )
-    return Wheels(folder)
 
 
 @pytest.fixture(scope="session")
@@ -232,7 +126,7 @@ def test_a_missing_store_is_one_line_that_names_what_to_install(
 ) -> None:
     script = tmp_path / "hello.py"
     script.write_text(HELLO)
-    done = _run(runtime_alone.command("python"), script, cwd=tmp_path)
+    done = run(runtime_alone.command("python"), script, cwd=tmp_path)
     assert done.stderr == ""
     assert done.returncode == 3
     (line,) = done.stdout.splitlines()
@@ -247,7 +141,7 @@ def test_an_installed_sqlite_store_serves_its_urls_without_configuration(
 ) -> None:
     script = tmp_path / "hello.py"
     script.write_text(HELLO)
-    assert _succeed(runtime_and_sqlite.command("python"), script, cwd=tmp_path) == "hello ada\n"
+    assert succeed(runtime_and_sqlite.command("python"), script, cwd=tmp_path) == "hello ada\n"
     assert (tmp_path / "x.db").is_file()
 
 
@@ -256,7 +150,7 @@ def test_the_aion_command_works_where_the_cli_is_installed(
     request: pytest.FixtureRequest, installation: str, tmp_path: Path
 ) -> None:
     aion = request.getfixturevalue(installation).command("aion")
-    out = _succeed(aion, "--help", cwd=tmp_path)
+    out = succeed(aion, "--help", cwd=tmp_path)
     assert "Usage: aion" in out
     assert "demo" in out
 
@@ -264,7 +158,7 @@ def test_the_aion_command_works_where_the_cli_is_installed(
 def test_aion_help_imports_neither_a_store_nor_the_runtime(
     everything: Installation, tmp_path: Path
 ) -> None:
-    done = _run(everything.command("aion"), "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    done = run(everything.command("aion"), "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stderr
     # A line is "import time: self [us] | cumulative | module".
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -22,10 +22,14 @@ class Bench:
         self.clock = VirtualClock()
 
     def engine(
-        self, *workflows: Any, shutdown_grace: float = 0
+        self, *workflows: Any, shutdown_grace: float = 0, **options: Any
     ) -> AbstractAsyncContextManager[aion.Engine]:
         return aion.open_engine(
-            self.store, workflows=workflows, clock=self.clock, shutdown_grace=shutdown_grace
+            self.store,
+            workflows=workflows,
+            clock=self.clock,
+            shutdown_grace=shutdown_grace,
+            **options,
         )
 
     async def advance(self, seconds: float) -> None:
@@ -71,6 +75,11 @@ class Fault:
         """Let the commit succeed, and all that follows from it."""
         self._gate.open()
         await self._bench.advance(0.05)
+
+    async def heal_when_struck(self) -> None:
+        """For a task beside the one that waits for what the fault holds up."""
+        await self.struck()
+        await self.heal()
 
     def _tries(self) -> int:
         return sum(self._kind in kinds for kinds in self._bench.store.tries)

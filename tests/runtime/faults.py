@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 import trio
 
 from aion_core import events as e
-from aion_core.contracts import Append, DueTimer, EventStore, OpenActivity, RunPage, StoreWriter
+from aion_core.contracts import (
+    EVERYTHING,
+    Answer,
+    Append,
+    DueRun,
+    DueTimer,
+    EventStore,
+    FeedItem,
+    Message,
+    OpenActivity,
+    Package,
+    PackageRoute,
+    RunFilter,
+    RunPage,
+    StoredMessage,
+    StoreStats,
+    StoreWriter,
+)
 from aion_core.errors import StoreError, StoreUnavailableError
 from aion_core.history import WorkflowSummary
-from aion_core.ids import WorkflowId
+from aion_core.ids import ActivityId, PackageVersion, RunId, WorkflowId
+from aion_core.payloads import Payload
 from aion_store_memory.store import MemoryStore
 
 Kind = type[e.HistoryEvent]
@@ -42,6 +60,9 @@ class FaultyStore(EventStore):
         tries: for each append that was tried, the kinds of its events.
         reads: whose history was read as a whole.
         unreadable: raised by the next reads of a history.
+        unreadable_ranges: raised by the next reads of a part of a history.
+        unpostable: raised by the next posts of a message.
+        unmarkable: raised when the next runs are marked as stuck, or as stuck no more.
     """
 
     def __init__(self, inner: EventStore | None = None) -> None:
@@ -49,6 +70,10 @@ class FaultyStore(EventStore):
         self.tries: list[list[Kind]] = []
         self.reads: list[WorkflowId] = []
         self.unreadable: list[Exception] = []
+        self.unreadable_ranges: list[Exception] = []
+        self.unpostable: list[Exception] = []
+        self.unmarkable: list[Exception] = []
+        self.capabilities = self.inner.capabilities
         self._gates: list[tuple[Kind, Gate]] = []
         self._refused: list[tuple[Kind, Exception]] = []
         self._lost: list[Kind] = []
@@ -113,15 +138,31 @@ class FaultyStore(EventStore):
         return history
 
     async def read_history_from(
-        self, workflow_id: WorkflowId, seq: int
+        self, workflow_id: WorkflowId, seq: int, limit: int | None = None
     ) -> Sequence[e.HistoryEvent]:
-        return await self.inner.read_history_from(workflow_id, seq)
+        if self.unreadable_ranges:
+            raise self.unreadable_ranges.pop(0)
+        return await self.inner.read_history_from(workflow_id, seq, limit)
 
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
         return await self.inner.read_summary(workflow_id)
 
-    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
-        return await self.inner.list_runs(limit=limit, cursor=cursor)
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
+        return await self.inner.list_runs(filter, limit=limit, cursor=cursor)
+
+    async def count(self, filter: RunFilter = EVERYTHING) -> int:
+        return await self.inner.count(filter)
+
+    async def list_active(self) -> Sequence[WorkflowId]:
+        return await self.inner.list_active()
+
+    async def feed(self, after: int = 0, limit: int = 1000) -> Sequence[FeedItem]:
+        return await self.inner.feed(after, limit)
+
+    async def due_work(self, now: datetime) -> Sequence[DueRun]:
+        return await self.inner.due_work(now)
 
     async def open_activities(
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
@@ -134,6 +175,35 @@ class FaultyStore(EventStore):
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         return await self.inner.next_timer(after)
 
+    async def seen(self, workflow_id: WorkflowId, ids: Collection[str]) -> frozenset[str]:
+        return await self.inner.seen(workflow_id, ids)
+
+    async def limit_starts(self, name: str, since: datetime) -> Sequence[datetime]:
+        return await self.inner.limit_starts(name, since)
+
+    async def post(self, message: Message) -> None:
+        if self.unpostable:
+            raise self.unpostable.pop(0)
+        await self.inner.post(message)
+
+    async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
+        return await self.inner.messages(after, limit)
+
+    async def fetch_answer(self, message_id: str) -> Answer | None:
+        return await self.inner.fetch_answer(message_id)
+
+    async def list_packages(self) -> Sequence[Package]:
+        return await self.inner.list_packages()
+
+    async def list_package_routes(self) -> Sequence[PackageRoute]:
+        return await self.inner.list_package_routes()
+
+    async def stats(self) -> StoreStats:
+        return await self.inner.stats()
+
+    async def check(self) -> Sequence[str]:
+        return await self.inner.check()
+
 
 class _FaultyWriter(StoreWriter):
     def __init__(self, store: FaultyStore, inner: StoreWriter) -> None:
@@ -142,3 +212,33 @@ class _FaultyWriter(StoreWriter):
 
     async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
         return await self._store.commit(self._inner, appends)
+
+    async def put_heartbeat(
+        self,
+        workflow_id: WorkflowId,
+        run_id: RunId,
+        activity_id: ActivityId,
+        attempt: int,
+        details: Payload,
+    ) -> None:
+        await self._inner.put_heartbeat(workflow_id, run_id, activity_id, attempt, details)
+
+    async def put_stuck(self, workflow_id: WorkflowId, reason: str | None) -> None:
+        if self._store.unmarkable:
+            raise self._store.unmarkable.pop(0)
+        await self._inner.put_stuck(workflow_id, reason)
+
+    async def put_package(self, package: Package) -> None:
+        await self._inner.put_package(package)
+
+    async def put_package_route(self, route: PackageRoute) -> None:
+        await self._inner.put_package_route(route)
+
+    async def delete_package(self, workflow_type: str, version: PackageVersion) -> None:
+        await self._inner.delete_package(workflow_type, version)
+
+    async def purge(self, workflow_ids: Collection[WorkflowId]) -> int:
+        return await self._inner.purge(workflow_ids)
+
+    async def forget_answers(self, answered_to: datetime) -> int:
+        return await self._inner.forget_answers(answered_to)

@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
 from aion_core import events as e
-from aion_runtime import executor
+from aion_runtime.executor import LocalExecutor
 from tests.runtime.conftest import Bench
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
@@ -286,17 +286,10 @@ async def test_a_thread_that_takes_too_long_is_left_behind_and_its_result_droppe
     assert failed.error.type == "TimeoutError"
 
 
-async def test_the_time_of_an_attempt_begins_when_it_has_a_thread(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_time_of_an_attempt_begins_when_it_has_a_thread(bench: Bench) -> None:
     """An attempt that waits for its turn has not taken too long."""
     begun = threading.Semaphore(0)
     finish = threading.Semaphore(0)
-
-    def one_thread(*args: Any) -> executor.LocalExecutor:
-        return executor.LocalExecutor(*args, threads=1)
-
-    monkeypatch.setattr("aion_runtime.opening.LocalExecutor", one_thread)
 
     @aion.activity(start_to_close=30, retry=aion.RetryPolicy(max_attempts=1))
     def work() -> int:
@@ -308,7 +301,7 @@ async def test_the_time_of_an_attempt_begins_when_it_has_a_thread(
     async def both() -> tuple[int, int]:
         return await aion.gather(work(), work())
 
-    async with bench.engine(both) as engine:
+    async with bench.engine(both, executor=LocalExecutor(threads=1)) as engine:
         handle = await engine.start(both)
         for _ in range(2):
             await trio.to_thread.run_sync(begun.acquire)

@@ -501,5 +501,5 @@ async def test_an_open_store_is_used_and_left_open(tmp_path: Path) -> None:
 
 async def test_an_empty_store_has_nothing_to_recover(bench: Bench) -> None:
     async with bench.engine(empty) as engine:
-        assert engine.recovery_report == aion.RecoveryReport(resumed=(), stuck={})
+        assert engine.recovery_report == aion.StartupReport(resumed=(), parked=0, stuck={})
         assert (await engine.list_runs()).runs == []

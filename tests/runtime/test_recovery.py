@@ -443,8 +443,6 @@ async def test_whoever_waits_for_a_run_that_is_held_is_told_why(bench: Bench) ->
     async with bench.engine(waiting) as engine:
         with pytest.raises(aion.WorkflowStuckError, match="this engine has no workflow 'sleeper'"):
             await engine.get("w").result()
-        with pytest.raises(aion.WorkflowStuckError, match="this engine has no workflow 'sleeper'"):
-            await engine.get("w").signal(go, 1)
 
 
 @aion.activity
@@ -477,8 +475,7 @@ async def test_a_run_that_the_code_no_longer_fits_is_held_and_nothing_is_recorde
         await wait_all_tasks_blocked()
     history = await bench.history("w")
     async with bench.engine(new_code, waiting) as engine:
-        with pytest.raises(aion.WorkflowStuckError, match=r"activity:0.*no longer fits|no longer"):
-            await engine.get("w").signal(go, 10)
+        await engine.get("w").signal(go, 10)
         summary = await engine.get("w").describe()
         assert summary.status is aion.WorkflowStatus.RUNNING
         assert "no longer fits its history" in (summary.stuck or "")
@@ -493,10 +490,10 @@ async def test_a_run_that_was_held_goes_on_with_the_old_code(bench: Bench) -> No
         await engine.start(old_code, workflow_id="w")
         await wait_all_tasks_blocked()
     async with bench.engine(new_code) as engine:
-        with pytest.raises(aion.WorkflowStuckError):
-            await engine.get("w").signal(go, 10)
-    async with bench.engine(old_code) as engine:
         await engine.get("w").signal(go, 10)
+        with pytest.raises(aion.WorkflowStuckError, match="no longer fits its history"):
+            await engine.get("w").result()
+    async with bench.engine(old_code) as engine:
         assert await engine.get("w").result() == 11
 
 
@@ -534,8 +531,7 @@ async def test_who_waits_already_is_told_when_the_run_turns_out_not_to_fit(bench
         nursery.start_soon(wait)
         await wait_all_tasks_blocked()
         assert told == []
-        with pytest.raises(aion.WorkflowStuckError):
-            await engine.get("w").signal(go, 1)
+        await engine.get("w").signal(go, 1)
         await wait_all_tasks_blocked()
         assert told == ["w"]
 
@@ -554,8 +550,9 @@ async def test_a_history_that_cannot_be_read_back_holds_its_run_alone(
         )
     connection.close()
     async with aion.open_engine(url, workflows=[waiting]) as engine:
+        await engine.get("bad").signal(go, 1)
         with pytest.raises(aion.WorkflowStuckError, match="cannot be read"):
-            await engine.get("bad").signal(go, 1)
+            await engine.get("bad").result()
         await engine.get("good").signal(go, 1)
         assert await engine.get("good").result() == 1
         assert {run.workflow_id for run in (await engine.list_runs()).runs if run.stuck} == {"bad"}
@@ -588,9 +585,8 @@ async def test_a_history_that_makes_no_sense_holds_its_run_alone(tmp_path: Path,
         good = engine.get("good")
         await good.signal(go, 1)
         assert await good.result() == 3
-        if seq != 3:
-            with pytest.raises(aion.WorkflowStuckError):
-                await engine.get("bad").signal(go, 1)
+        await engine.get("bad").signal(go, 1)
+        assert ((await engine.get("bad").describe()).stuck is None) == (seq == 3)
 
 
 def completed_data(connection: sqlite3.Connection) -> Any:
@@ -618,8 +614,9 @@ async def test_an_error_of_ours_in_a_replay_holds_that_run_alone(bench: Bench) -
     async with bench.store.inner.writer() as writer:
         await writer.append(started.workflow_id, [completed], 1)
     async with bench.engine(waiting) as engine:
+        await engine.get("bad").signal(go, 1)
         with pytest.raises(aion.WorkflowStuckError):
-            await engine.get("bad").signal(go, 1)
+            await engine.get("bad").result()
         await engine.get("good").signal(go, 1)
         assert await engine.get("good").result() == 1
 
@@ -645,6 +642,7 @@ async def test_code_that_has_grown_goes_on_where_history_ends(bench: Bench) -> N
         e.WorkflowStarted,
         e.SignalReceived,
         e.ActivityScheduled,
+        e.WorkflowVersionAdopted,
         e.SignalReceived,
         e.ActivityCompleted,
         e.WorkflowCompleted,
@@ -690,7 +688,7 @@ async def test_what_grown_code_asks_for_is_recorded_although_nothing_arrives(
 async def test_recovery_reads_all_pages_of_open_activities(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aion_runtime.recovery.PAGE", 3)
+    monkeypatch.setattr("aion_runtime.recovery.startup.PAGE", 3)
     work = Work()
     async with bench.engine(work.workflow) as engine:
         for number in range(10):

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from aion_core.contracts import EventStore
 from aion_core.errors import ConfigError
 from aion_core.plugins import PluginManager
+from aion_core.testing.histories import Story, write
 from aion_store_memory import plugin
 from aion_store_memory.store import MemoryStore
 
-if TYPE_CHECKING:
-    from tests.store.conftest import Kit
 
-
-async def test_each_opening_of_the_url_is_a_new_store(kit: Kit) -> None:
+async def test_each_opening_of_the_url_is_a_new_store() -> None:
     manager = PluginManager()
     manager.register(plugin, name="memory")
     for _ in range(2):
         async with manager.open_store("memory:") as store, store.writer() as writer:
             assert (await store.list_runs()).runs == []
-            await kit.write(writer, kit.Story().started())
+            await write(writer, Story().started())
 
 
 @pytest.mark.parametrize("url", ["memory:orders", "memory:///", "memory:?durability=full"])
@@ -34,11 +30,11 @@ async def test_a_url_with_a_place_is_a_mistake(url: str) -> None:
             pass
 
 
-async def test_a_store_keeps_its_data_across_writers(kit: Kit) -> None:
+async def test_a_store_keeps_its_data_across_writers() -> None:
     store: EventStore = MemoryStore()
-    story = kit.Story().started()
+    story = Story().started()
     async with store.writer() as writer:
-        await kit.write(writer, story)
+        await write(writer, story)
     async with store.writer() as writer:
-        await kit.write(writer, story.signal())
+        await write(writer, story.signal())
     assert list(await store.read_history(story.workflow_id)) == story.events

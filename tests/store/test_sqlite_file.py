@@ -8,7 +8,6 @@ import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -20,11 +19,9 @@ from aion_core.errors import (
     StoreUnavailableError,
 )
 from aion_core.plugins import PluginManager
+from aion_core.testing.histories import Opener, Story, write
 from aion_store_sqlite import plugin
 from aion_store_sqlite.store import open_store
-
-if TYPE_CHECKING:
-    from tests.store.conftest import Kit, Opener
 
 
 def _names(directory: Path) -> list[str]:
@@ -51,23 +48,21 @@ async def test_the_plugin_opens_the_file_of_the_url(
 
 
 async def test_a_relative_file_stays_the_same_when_the_directory_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kit: Kit
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with open_store("sqlite:///here.db") as store:
         monkeypatch.chdir("/")
         async with store.writer() as writer:
-            await kit.write(writer, kit.Story().started())
+            await write(writer, Story().started())
     assert _names(tmp_path) == ["here.db", "here.db.lock"]
 
 
-async def test_only_its_owner_can_read_the_file(
-    database: Path, sqlite_opener: Opener, kit: Kit
-) -> None:
+async def test_only_its_owner_can_read_the_file(database: Path, sqlite_opener: Opener) -> None:
     former = os.umask(0)
     try:
         async with sqlite_opener() as store, store.writer() as writer:
-            await kit.write(writer, kit.Story().started())
+            await write(writer, Story().started())
             modes = {
                 path.name: stat.S_IMODE(path.stat().st_mode)
                 for path in database.parent.iterdir()
@@ -79,10 +74,10 @@ async def test_only_its_owner_can_read_the_file(
 
 
 async def test_the_wal_is_gone_when_the_store_is_closed(
-    database: Path, sqlite_opener: Opener, kit: Kit
+    database: Path, sqlite_opener: Opener
 ) -> None:
     async with sqlite_opener() as store, store.writer() as writer:
-        await kit.write(writer, kit.Story().started())
+        await write(writer, Story().started())
     assert not database.with_name("aion.db-wal").exists()
 
 

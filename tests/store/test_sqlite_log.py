@@ -6,26 +6,25 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from aion_core.contracts import Append
 from aion_core.errors import (
     FencedError,
+    MessageGoneError,
     SequenceConflictError,
     StoreError,
     StoreUnavailableError,
 )
+from aion_core.testing.histories import Story, message
 from aion_store_sqlite import log as log_module
-from aion_store_sqlite import reads
+from aion_store_sqlite import mail, reads, upkeep
 from aion_store_sqlite.connection import open_connection
-from aion_store_sqlite.encoded import encode
-from aion_store_sqlite.log import Log
+from aion_store_sqlite.encoded import SideWrite, encode
+from aion_store_sqlite.log import Log, Write
 from aion_store_sqlite.schema import create_file, prepare
-
-if TYPE_CHECKING:
-    from tests.store.conftest import Kit, Story
 
 
 class FailingCommit(sqlite3.Connection):
@@ -73,7 +72,7 @@ def log(database: Path, connection: FailingCommit) -> Log:
     return log
 
 
-def _commit(log: Log, connection: sqlite3.Connection, *appends: Append) -> list[StoreError | None]:
+def _commit(log: Log, connection: sqlite3.Connection, *appends: Append) -> list[object]:
     return log.commit(connection, 1, [encode(append) for append in appends])
 
 
@@ -82,9 +81,9 @@ def _history(connection: sqlite3.Connection, story: Story) -> Sequence[object]:
 
 
 def test_a_commit_without_room_wrote_nothing_and_can_be_tried_again(
-    log: Log, connection: FailingCommit, kit: Kit
+    log: Log, connection: FailingCommit
 ) -> None:
-    story = kit.Story().started()
+    story = Story().started()
     append = story.append()
     connection.error = _error(sqlite3.SQLITE_FULL)
     with pytest.raises(StoreUnavailableError, match="free some disk space"):
@@ -95,9 +94,9 @@ def test_a_commit_without_room_wrote_nothing_and_can_be_tried_again(
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_commit_whose_answer_is_lost_is_an_error_that_asks_to_read(
-    log: Log, connection: FailingCommit, kit: Kit, after: bool
+    log: Log, connection: FailingCommit, after: bool
 ) -> None:
-    story = kit.Story().started()
+    story = Story().started()
     append = story.append()
     connection.error = _error(sqlite3.SQLITE_IOERR_FSYNC)
     connection.after = after
@@ -113,13 +112,13 @@ def test_a_commit_whose_answer_is_lost_is_an_error_that_asks_to_read(
 
 
 def test_a_full_disk_fails_the_batch_whole_and_leaves_nothing(
-    log: Log, connection: FailingCommit, kit: Kit
+    log: Log, connection: FailingCommit
 ) -> None:
-    story = kit.Story().started()
+    story = Story().started()
     assert _commit(log, connection, story.append()) == [None]
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-    small, large = kit.Story("small").started(), kit.Story("large").started()
+    small, large = Story("small").started(), Story("large").started()
     large.signal(json=f'"{"x" * 100_000}"')
     with pytest.raises(StoreUnavailableError, match="free some disk space"):
         _commit(log, connection, small.append(), large.append())
@@ -131,9 +130,9 @@ def test_a_full_disk_fails_the_batch_whole_and_leaves_nothing(
 
 
 def test_a_lock_of_another_program_is_unavailable_for_now(
-    log: Log, connection: FailingCommit, database: Path, kit: Kit
+    log: Log, connection: FailingCommit, database: Path
 ) -> None:
-    append = kit.Story().started().append()
+    append = Story().started().append()
     connection.execute("PRAGMA busy_timeout = 0")
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -160,9 +159,9 @@ async def test_errors_of_sqlite_come_out_as_sentences(database: Path) -> None:
 
 
 def test_writing_by_another_program_is_noticed(
-    log: Log, connection: FailingCommit, database: Path, kit: Kit
+    log: Log, connection: FailingCommit, database: Path
 ) -> None:
-    story = kit.Story().started()
+    story = Story().started()
     assert _commit(log, connection, story.append()) == [None]
     with closing(sqlite3.connect(database)) as other, other:
         other.execute("INSERT INTO events SELECT NULL, workflow, 2, kind, 0, data FROM events")
@@ -172,9 +171,9 @@ def test_writing_by_another_program_is_noticed(
 
 
 def test_a_head_remembered_wrongly_costs_nothing_but_time(
-    log: Log, connection: FailingCommit, kit: Kit
+    log: Log, connection: FailingCommit
 ) -> None:
-    stories = [kit.Story(name).started() for name in "abc"]
+    stories = [Story(name).started() for name in "abc"]
     assert _commit(log, connection, *(story.append() for story in stories)) == [None] * 3
     # Through the same connection, of which `data_version` does not tell.
     connection.execute(
@@ -190,35 +189,172 @@ def test_a_head_remembered_wrongly_costs_nothing_but_time(
 
 
 def test_an_epoch_that_has_moved_fences(
-    log: Log, connection: FailingCommit, database: Path, kit: Kit
+    log: Log, connection: FailingCommit, database: Path
 ) -> None:
     with closing(sqlite3.connect(database)) as other, other:
         other.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
-    story = kit.Story().started()
+    story = Story().started()
     with pytest.raises(FencedError):
         _commit(log, connection, story.append())
     assert _history(connection, story) == []
 
 
 def test_a_claim_that_is_not_confirmed_leaves_the_epoch(
-    log: Log, connection: FailingCommit, kit: Kit
+    log: Log, connection: FailingCommit
 ) -> None:
     def refuse() -> None:
         raise StoreUnavailableError("too late")
 
     with pytest.raises(StoreUnavailableError, match="too late"):
         log.claim(connection, refuse)
-    assert _commit(log, connection, kit.Story().started().append()) == [None]
+    assert _commit(log, connection, Story().started().append()) == [None]
 
 
 def test_heads_that_are_forgotten_are_looked_up(
-    log: Log, connection: FailingCommit, kit: Kit, monkeypatch: pytest.MonkeyPatch
+    log: Log, connection: FailingCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "MAX_HEADS", 2)
-    stories = [kit.Story(str(number)).started() for number in range(5)]
+    stories = [Story(str(number)).started() for number in range(5)]
     assert _commit(log, connection, *(story.append() for story in stories)) == [None] * 5
     for story in stories:
         assert _commit(log, connection, story.signal().append()) == [None]
         assert _commit(log, connection, story.completed().append()) == [None]
         assert _history(connection, story) == story.events
     assert list(log._heads) == []
+
+
+def _statements(log: Log, connection: FailingCommit, *appends: Append) -> list[str]:
+    """What SQLite is asked to do for a batch."""
+    found: list[str] = []
+    connection.set_trace_callback(found.append)
+    assert _commit(log, connection, *appends) == [None] * len(appends)
+    connection.set_trace_callback(None)
+    return [" ".join(statement.split()[:3]) for statement in found]
+
+
+def test_a_step_costs_no_statement_more_than_it_needs(log: Log, connection: FailingCommit) -> None:
+    story = Story().started().scheduled("a")
+    assert _commit(log, connection, story.append()) == [None]
+    story.activity_completed("a").scheduled("b")
+    assert _statements(log, connection, story.append()) == [
+        "BEGIN IMMEDIATE",
+        "PRAGMA data_version",
+        "DELETE FROM activities",
+        "INSERT OR REPLACE",
+        "INSERT INTO events",
+        "INSERT INTO events",
+        "COMMIT",
+    ]
+
+
+def test_an_end_costs_no_statement_more_than_it_needs(log: Log, connection: FailingCommit) -> None:
+    story = Story().started()
+    assert _statements(log, connection, story.append()) == [
+        "BEGIN IMMEDIATE",
+        "PRAGMA data_version",
+        "SELECT workflow, (SELECT",
+        "INSERT INTO workflows",
+        "INSERT INTO events",
+        "COMMIT",
+    ]
+    assert _statements(log, connection, story.completed().append()) == [
+        "BEGIN IMMEDIATE",
+        "PRAGMA data_version",
+        "DELETE FROM timers",
+        "DELETE FROM activities",
+        "UPDATE workflows SET",
+        "INSERT INTO events",
+        "COMMIT",
+    ]
+
+
+def test_only_an_event_with_an_id_is_written_to_what_was_seen(
+    log: Log, connection: FailingCommit
+) -> None:
+    story = Story().started()
+    assert _commit(log, connection, story.append()) == [None]
+    assert "INSERT OR IGNORE" not in _statements(log, connection, story.signals(5).append())
+    assert "INSERT OR IGNORE" in _statements(log, connection, story.signal(id="s").append())
+
+
+def test_messages_of_others_cost_the_writer_only_a_look(
+    log: Log, connection: FailingCommit, database: Path
+) -> None:
+    story = Story().started()
+    assert _commit(log, connection, story.append()) == [None]
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        mail.post_alone(other, database, mail.message_row(message("m")))
+    assert _statements(log, connection, story.signal().append()) == [
+        "BEGIN IMMEDIATE",
+        "PRAGMA data_version",
+        "SELECT value FROM",
+        "SELECT workflow, (SELECT",
+        "INSERT INTO events",
+        "COMMIT",
+    ]
+
+
+def test_a_commit_of_mail_whose_answer_is_lost_asks_to_read(
+    connection: FailingCommit, database: Path
+) -> None:
+    row = mail.message_row(message("m"))
+    connection.error = _error(sqlite3.SQLITE_IOERR_FSYNC)
+    connection.after = True
+    with pytest.raises(StoreError, match="may have been written"):
+        mail.post_alone(connection, database, row)
+    # To post it again is harmless.
+    mail.post_alone(connection, database, row)
+    assert len(mail.messages_after(connection, 0, 9)) == 1
+
+
+def test_a_side_write_that_cannot_be_stored_is_refused_alone(
+    log: Log, connection: FailingCommit
+) -> None:
+    def unstorable(cursor: sqlite3.Cursor) -> None:
+        cursor.execute("UPDATE workflows SET stuck = 'x'")
+        cursor.execute("UPDATE workflows SET stuck = ?", ("\ud800",))
+
+    one, other = Story("a").started(), Story("b").started()
+    batch: list[Write] = [
+        encode(one.append()),
+        SideWrite("a reason", unstorable),
+        encode(other.append()),
+    ]
+    results = log.commit(connection, 1, batch)
+    assert (results[0], results[2]) == (None, None)
+    assert isinstance(results[1], StoreError)
+    assert "a reason cannot be stored" in str(results[1])
+    assert connection.execute("SELECT stuck FROM workflows").fetchall() == [(None,), (None,)]
+
+
+def test_a_purge_between_appends_of_one_batch_is_made_in_its_turn(
+    log: Log, connection: FailingCommit
+) -> None:
+    old, new = Story().started().completed(), Story().started()
+    batch: list[Write] = [
+        encode(old.append()),
+        SideWrite("a purge", lambda cursor: upkeep.purge(cursor, [old.workflow_id]), True),
+        encode(new.append()),
+    ]
+    assert log.commit(connection, 1, batch) == [None, 1, None]
+    assert _history(connection, old) == new.events
+    assert _commit(log, connection, new.signal().append()) == [None]
+
+
+def test_a_refused_append_does_not_move_the_head_of_its_workflow(
+    log: Log, connection: FailingCommit
+) -> None:
+    story = Story().started()
+    assert _commit(log, connection, story.append()) == [None]
+    lost, kept = Story().started(), Story().started()
+    for each in (lost, kept):
+        each.append()
+    refusals = _commit(
+        log,
+        connection,
+        lost.signal().append(consume=["gone"]),
+        kept.signal().append(),
+    )
+    assert isinstance(refusals[0], MessageGoneError)
+    assert refusals[1] is None
+    assert _history(connection, story) == kept.events

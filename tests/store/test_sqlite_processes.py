@@ -12,18 +12,16 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pytest
 import trio
 
 from aion_core.errors import FencedError, StoreError, StoreUnavailableError
 from aion_core.ids import WorkflowId
+from aion_core.testing.histories import Opener, Story, all_runs, write
 from aion_store_sqlite import lock as lock_module
 from aion_store_sqlite.lock import WriterLock
-
-if TYPE_CHECKING:
-    from tests.store.conftest import Kit, Opener
 
 Spawn: TypeAlias = Callable[[str], "subprocess.Popen[str]"]
 
@@ -126,28 +124,24 @@ async def test_the_process_that_writes_is_named(sqlite_opener: Opener, spawn: Sp
                 pass
 
 
-async def test_the_lock_goes_with_its_process(
-    sqlite_opener: Opener, spawn: Spawn, kit: Kit
-) -> None:
+async def test_the_lock_goes_with_its_process(sqlite_opener: Opener, spawn: Spawn) -> None:
     holder = spawn(HOLD)
     assert _line(holder) == "ready"
     holder.kill()
     holder.wait()
     async with sqlite_opener() as store, store.writer() as writer:
-        await kit.write(writer, kit.Story().started())
+        await write(writer, Story().started())
 
 
-async def test_a_process_that_was_replaced_is_fenced(
-    sqlite_opener: Opener, spawn: Spawn, kit: Kit
-) -> None:
+async def test_a_process_that_was_replaced_is_fenced(sqlite_opener: Opener, spawn: Spawn) -> None:
     holder = spawn(HOLD)
     assert _line(holder) == "ready"
     async with sqlite_opener() as store, store.writer(takeover=True) as writer:
-        await kit.write(writer, kit.Story().started())
+        await write(writer, Story().started())
         await trio.to_thread.run_sync(_go_on, holder)
         assert holder.returncode != 0
         assert list(await store.read_history(WorkflowId("late"))) == []
-        await kit.write(writer, kit.Story("after").started())
+        await write(writer, Story("after").started())
 
 
 def _go_on(child: subprocess.Popen[str]) -> None:
@@ -265,15 +259,13 @@ async def test_what_was_acknowledged_survives_sigkill(
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_takeover_while_appends_are_under_way_loses_none(
-    sqlite_opener: Opener, kit: Kit
-) -> None:
+async def test_a_takeover_while_appends_are_under_way_loses_none(sqlite_opener: Opener) -> None:
     acknowledged: list[str] = []
     fenced: list[str] = []
     async with sqlite_opener() as one, sqlite_opener() as other, one.writer() as old:
 
         async def append(name: str) -> None:
-            story = kit.Story(name).started()
+            story = Story(name).started()
             try:
                 await old.append(story.workflow_id, story.events, 0)
             except FencedError:
@@ -290,4 +282,4 @@ async def test_a_takeover_while_appends_are_under_way_loses_none(
                     async with other.writer(takeover=True):
                         pass
         assert fenced
-        assert sorted(await kit.all_runs(one, 30)) == sorted(acknowledged)
+        assert sorted(await all_runs(one, 30)) == sorted(acknowledged)

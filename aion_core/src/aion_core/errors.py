@@ -15,22 +15,28 @@ __all__ = [
     "AionError",
     "ApplicationError",
     "Cancelled",
+    "ChildWorkflowError",
     "ConfigError",
     "CorruptHistoryError",
     "EngineStoppedError",
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
+    "MessageGoneError",
     "NonDeterminismError",
     "NotInWorkflowError",
     "PayloadError",
     "PluginError",
+    "QueryError",
+    "ReopenError",
     "SchemaVersionError",
     "SequenceConflictError",
     "StoreError",
     "StoreUnavailableError",
     "TooSlowError",
     "UnknownWorkflowTypeError",
+    "UpdateRejectedError",
+    "VersionNotLoadedError",
     "WorkflowAlreadyStartedError",
     "WorkflowClosedError",
     "WorkflowFailedError",
@@ -83,18 +89,36 @@ class NonDeterminismError(AionError):
         seq: where in the history.
         expected: what history holds there.
         found: what the code asked for.
+        last_common: the last event on which the two agreed, in words; None at the start.
+        file: where the code asked for it; None when that is not known.
+        line: the line in that file.
     """
 
-    def __init__(self, workflow_id: str, seq: int, expected: str, found: str) -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        seq: int,
+        expected: str,
+        found: str,
+        *,
+        last_common: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        place = "" if file is None else f" ({file}, line {line})"
+        common = "" if last_common is None else f"; the last point in common is {last_common}"
         super().__init__(
             f"workflow {workflow_id!r} no longer fits its history: at event {seq} history holds "
-            f"{expected}, but the code asked for {found}; restore the former code, or start new "
-            "runs under a new name"
+            f"{expected}, but the code asked for {found}{place}{common}; restore the former code, "
+            "or start new runs under a new name"
         )
         self.workflow_id = workflow_id
         self.seq = seq
         self.expected = expected
         self.found = found
+        self.last_common = last_common
+        self.file = file
+        self.line = line
 
 
 class ApplicationError(AionError):
@@ -103,14 +127,21 @@ class ApplicationError(AionError):
     Args:
         message: what went wrong.
         type: a stable name for programs to compare; the class name when not given.
+        details: more about it, as JSON has it: texts, numbers, lists, dicts with text keys.
         non_retryable: raised in an activity, it ends its attempts at once.
     """
 
     def __init__(
-        self, message: str, *, type: str | None = None, non_retryable: bool = False
+        self,
+        message: str,
+        *,
+        type: str | None = None,
+        details: object = None,
+        non_retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.type = type
+        self.details = details
         self.non_retryable = non_retryable
 
 
@@ -123,6 +154,7 @@ class ActivityError(AionError):
         kind: ``terminal``, ``timeout``, ``crashed`` or ``cancelled``.
         type: type name of the exception that the last attempt raised.
         message: its message.
+        details: what an `ApplicationError` said besides.
         failure: all of it, with the chain of causes.
     """
 
@@ -139,6 +171,26 @@ class ActivityError(AionError):
         self.kind = failure.kind
         self.type = failure.type
         self.message = failure.message
+        self.details = failure.plain_details()
+        self.failure = failure
+
+
+class ChildWorkflowError(AionError):
+    """What a workflow sees of a child that failed.
+
+    Attributes:
+        child_workflow_id: which child.
+        workflow_type: the name of its workflow.
+        failure: why, with the chain of causes.
+    """
+
+    def __init__(self, child_workflow_id: str, workflow_type: str, failure: Failure) -> None:
+        super().__init__(
+            f"child workflow {child_workflow_id!r} ({workflow_type}) failed: "
+            f"{failure.type}: {failure.message}"
+        )
+        self.child_workflow_id = child_workflow_id
+        self.workflow_type = workflow_type
         self.failure = failure
 
 
@@ -207,6 +259,31 @@ class UnknownWorkflowTypeError(AionError):
         self.workflow_type = workflow_type
 
 
+class VersionNotLoadedError(AionError):
+    """The run was begun by another version of its code, and the policy is strict."""
+
+    def __init__(self, workflow_type: str, wanted: str, loaded: str) -> None:
+        super().__init__(
+            f"workflow {workflow_type!r} was begun by version {wanted}, but version {loaded} is "
+            "loaded; run the former code, or open the engine with on_version_mismatch='replay'"
+        )
+        self.workflow_type = workflow_type
+        self.wanted = wanted
+        self.loaded = loaded
+
+
+class QueryError(AionError):
+    """A query has no answer: the workflow does not know it, or its answer failed."""
+
+
+class UpdateRejectedError(AionError):
+    """A workflow refused an update; nothing was recorded."""
+
+
+class ReopenError(AionError):
+    """A run cannot be reopened as asked; the message names what stands against it."""
+
+
 class EngineStoppedError(AionError):
     """The engine is stopping or has stopped; the call had no effect that history does not show."""
 
@@ -226,6 +303,18 @@ class SequenceConflictError(StoreError):
         self.workflow_id = workflow_id
         self.expected = expected
         self.found = found
+
+
+class MessageGoneError(StoreError):
+    """A message that an append consumes is not there any more: somebody has consumed it."""
+
+    def __init__(self, workflow_id: str, message_id: str) -> None:
+        super().__init__(
+            f"message {message_id!r} to workflow {workflow_id!r} has been consumed already; "
+            "read the workflow's history before writing"
+        )
+        self.workflow_id = workflow_id
+        self.message_id = message_id
 
 
 class FencedError(StoreError):

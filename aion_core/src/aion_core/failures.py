@@ -6,12 +6,14 @@ the stack is kept for people only.
 
 from __future__ import annotations
 
+import json
 import traceback
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from aion_core.errors import ActivityError, ApplicationError
+from aion_core.errors import ActivityError, ApplicationError, ChildWorkflowError
+from aion_core.payloads import JSON, Payload
 
 __all__ = ["Failure", "FailureKind", "failure_from", "timeout_failure"]
 
@@ -35,6 +37,7 @@ class Failure:
         cause: the exception it was raised from, or while handling which it was raised.
         members: the exceptions of an exception group.
         stack: the formatted traceback, for display.
+        details: what an `ApplicationError` said besides, as JSON.
     """
 
     type: str
@@ -44,6 +47,16 @@ class Failure:
     cause: Failure | None = None
     members: tuple[Failure, ...] = ()
     stack: str = ""
+    details: Payload | None = None
+
+    def plain_details(self) -> Any:
+        """The details as JSON has them; None when there are none, or none that can be read."""
+        if self.details is None:
+            return None
+        try:
+            return json.loads(self.details.data)
+        except ValueError:
+            return None
 
 
 def failure_from(error: BaseException, kind: FailureKind | None = None) -> Failure:
@@ -85,13 +98,25 @@ def _describe(
         cause=described,
         members=tuple(_describe(member, None, path) for member in members if is_new(member)),
         stack=_storable("".join(traceback.format_tb(error.__traceback__)))[-MAX_STACK:],
+        details=_details_of(error),
     )
+
+
+def _details_of(error: BaseException) -> Payload | None:
+    if not isinstance(error, ApplicationError) or error.details is None:
+        return None
+    try:
+        text = json.dumps(error.details, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        # The failure matters more than what was to be said besides.
+        text = json.dumps(_text(repr(error.details))).encode()
+    return Payload(JSON, text)
 
 
 def _cause_of(error: BaseException) -> BaseException | Failure | None:
     if error.__cause__ is not None:
         return error.__cause__
-    if isinstance(error, ActivityError):
+    if isinstance(error, ActivityError | ChildWorkflowError):
         # The exception itself is long gone, with its attempt; this is what it left.
         return error.failure
     return None if error.__suppress_context__ else error.__context__

@@ -6,33 +6,45 @@ is those rows in memory. A store applies the changes in the transaction that app
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
 import attrs
 
 from aion_core import events as e
 from aion_core.errors import HistoryShapeError
+from aion_core.events import ParentRef, ReopenedActivity, TimerRow
+from aion_core.failures import Failure
 from aion_core.ids import ActivityId, RunId, TimerId, WorkflowId
 from aion_core.status import WorkflowStatus
+from aion_core.values import Attributes, AttributeValue, merged_attributes
 
 __all__ = [
+    "ActivityHeld",
     "ActivityOpened",
     "ActivityRow",
     "ActivitySettled",
     "AttemptDelivered",
     "AttemptPlanned",
+    "AttributesMerged",
     "CancelRequested",
     "Change",
+    "RateRow",
     "RunClosed",
     "RunOpened",
+    "RunPaused",
     "RunProjection",
+    "RunReopened",
+    "RunResumed",
+    "RunSummary",
     "TimerArmed",
     "TimerRow",
     "TimerSettled",
     "WorkflowSummary",
     "changes",
+    "current_status",
+    "run_chain",
 ]
 
 
@@ -41,9 +53,15 @@ class WorkflowSummary:
     """One line about a workflow, for lists.
 
     Attributes:
+        run_id: of its newest run, as all that follows.
         events: length of its history.
-        failure_reason: type and message of the error, when it failed.
-        stuck: why this engine cannot move the open run; None when it can.
+        parent: who started it as a child.
+        attributes: what it is searched by.
+        failed_activity: the last activity that failed for good; None once the run has closed for
+            another reason.
+        failure_reason: type and message of the error, when the run failed; why it was ended from
+            outside, when it was.
+        stuck: why the open run cannot go on; None when it can.
     """
 
     workflow_id: WorkflowId
@@ -53,17 +71,38 @@ class WorkflowSummary:
     started_at: datetime
     closed_at: datetime | None = None
     events: int = 0
+    parent: ParentRef | None = None
+    attributes: Mapping[str, AttributeValue] = attrs.Factory(dict)
+    failed_activity: ActivityId | None = None
     failure_reason: str | None = None
     stuck: str | None = None
 
 
 @attrs.frozen(kw_only=True)
-class TimerRow:
-    """A timer that has neither fired nor been cancelled."""
+class RunSummary:
+    """One run of a workflow, as a link of its chain.
 
-    timer_id: TimerId
-    started_seq: int
-    fire_at: datetime
+    Attributes:
+        continued_from: the run before it; None for the first.
+    """
+
+    run_id: RunId
+    continued_from: RunId | None
+    status: WorkflowStatus
+    started_at: datetime
+    closed_at: datetime | None = None
+
+
+@attrs.frozen
+class RateRow:
+    """The rate limit of an activity, by which the starts of its attempts are kept.
+
+    Attributes:
+        window: seconds for which a start counts.
+    """
+
+    name: str
+    window: float
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +115,9 @@ class ActivityRow:
         delivery: how often this attempt has been handed out.
         next_attempt_at: when the current attempt may begin; None for at once.
         cancel_requested: the code no longer wants it.
+        held: its attempts are over, and it waits for an operator.
+        deadline: when the time for all of its attempts is over; None for never.
+        rate: its rate limit, if it has one.
     """
 
     activity_id: ActivityId
@@ -85,24 +127,59 @@ class ActivityRow:
     delivery: int = 1
     next_attempt_at: datetime | None = None
     cancel_requested: bool = False
+    held: bool = False
+    deadline: datetime | None = None
+    rate: RateRow | None = None
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class RunOpened:
-    """A run begins; the workflow is created with its first."""
+    """A run begins; the workflow is created with its first. It has the run's attributes only."""
 
     run_id: RunId
     workflow_type: str
     started_at: datetime
+    parent: ParentRef | None = None
+    attributes: Mapping[str, AttributeValue] = attrs.Factory(dict)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class RunClosed:
-    """The run ends; all of its timers and activities are settled with it."""
+    """The run ends; all of its timers and activities are settled with it.
+
+    Attributes:
+        by_activity: it failed by its failed activity, which stays in the summary.
+    """
 
     status: WorkflowStatus
     closed_at: datetime
-    failure_reason: str | None
+    failure_reason: str | None = None
+    by_activity: bool = False
+
+
+@attrs.frozen
+class RunReopened:
+    """The closed run is open again, with these timers and activities and no others."""
+
+    timers: tuple[TimerRow, ...]
+    activities: tuple[ActivityRow, ...]
+
+
+@attrs.frozen
+class RunPaused:
+    """Nothing of the run is due until it is resumed."""
+
+
+@attrs.frozen
+class RunResumed:
+    """What is due of the run is due again."""
+
+
+@attrs.frozen
+class AttributesMerged:
+    """The summary's attributes change, by `aion_core.values.merged_attributes`."""
+
+    attributes: Attributes
 
 
 @attrs.frozen
@@ -137,11 +214,19 @@ class AttemptPlanned:
 
 @attrs.frozen
 class AttemptDelivered:
-    """The attempt is handed out again."""
+    """The attempt is handed out, and waits for nothing. ``at`` counts for its rate limit."""
 
     activity_id: ActivityId
     attempt: int
     delivery: int
+    at: datetime
+
+
+@attrs.frozen
+class ActivityHeld:
+    """The activity waits for an operator."""
+
+    activity_id: ActivityId
 
 
 @attrs.frozen
@@ -153,19 +238,25 @@ class CancelRequested:
 
 @attrs.frozen
 class ActivitySettled:
-    """The activity has its outcome."""
+    """The activity has its outcome; ``failed`` makes it the summary's failed activity."""
 
     activity_id: ActivityId
+    failed: bool = False
 
 
 Change: TypeAlias = (
     RunOpened
     | RunClosed
+    | RunReopened
+    | RunPaused
+    | RunResumed
+    | AttributesMerged
     | TimerArmed
     | TimerSettled
     | ActivityOpened
     | AttemptPlanned
     | AttemptDelivered
+    | ActivityHeld
     | CancelRequested
     | ActivitySettled
 )
@@ -175,21 +266,15 @@ def changes(event: e.HistoryEvent) -> Change | None:
     """What an event does to the rows of its workflow; None for nothing."""
     match event:
         case e.ActivityScheduled():
-            return ActivityOpened(
-                ActivityRow(
-                    activity_id=event.activity_id,
-                    activity_type=event.activity_type,
-                    scheduled_seq=event.seq,
-                )
-            )
+            return ActivityOpened(_scheduled(event))
         case e.ActivityCompleted() | e.ActivityCancelled():
             return ActivitySettled(event.activity_id)
         case e.ActivityFailed():
-            if e.is_arrival(event):
-                return ActivitySettled(event.activity_id)
-            return AttemptPlanned(event.activity_id, event.attempt + 1, event.next_attempt_at)
+            return _failed(event)
         case e.ActivityStarted():
-            return AttemptDelivered(event.activity_id, event.attempt, event.delivery)
+            return AttemptDelivered(
+                event.activity_id, event.attempt, event.delivery, event.recorded_at
+            )
         case e.ActivityCancelRequested():
             return CancelRequested(event.activity_id)
         case e.TimerStarted():
@@ -198,15 +283,161 @@ def changes(event: e.HistoryEvent) -> Change | None:
             )
         case e.TimerFired() | e.TimerCancelled():
             return TimerSettled(event.timer_id)
+        case e.SearchAttributesUpdated():
+            return AttributesMerged(event.attributes)
         case e.WorkflowStarted():
-            return RunOpened(event.run_id, event.workflow_type, event.recorded_at)
-        case e.WorkflowCompleted():
-            return RunClosed(WorkflowStatus.COMPLETED, event.recorded_at, None)
-        case e.WorkflowFailed():
-            reason = f"{event.error.type}: {event.error.message}"
-            return RunClosed(WorkflowStatus.FAILED, event.recorded_at, reason)
+            return RunOpened(
+                run_id=event.run_id,
+                workflow_type=event.workflow_type,
+                started_at=event.recorded_at,
+                parent=event.parent,
+                attributes=merged_attributes({}, event.attributes or {}),
+            )
+        case e.WorkflowPaused():
+            return RunPaused()
+        case e.WorkflowResumed():
+            return RunResumed()
+        case e.WorkflowReopened():
+            return RunReopened(event.timers, tuple(map(_reopened, event.reopened)))
         case _:
-            return None
+            return _closed(event)
+
+
+def _scheduled(event: e.ActivityScheduled) -> ActivityRow:
+    options = event.options
+    limit = options.limit
+    return ActivityRow(
+        activity_id=event.activity_id,
+        activity_type=event.activity_type,
+        scheduled_seq=event.seq,
+        deadline=(
+            None
+            if options.schedule_to_close is None
+            else event.recorded_at + timedelta(seconds=options.schedule_to_close)
+        ),
+        rate=(
+            None if limit is None or limit.rate is None else RateRow(limit.name, limit.rate.window)
+        ),
+    )
+
+
+def _failed(event: e.ActivityFailed) -> Change:
+    if e.is_arrival(event):
+        return ActivitySettled(event.activity_id, failed=True)
+    if event.held:
+        return ActivityHeld(event.activity_id)
+    return AttemptPlanned(event.activity_id, event.attempt + 1, event.next_attempt_at)
+
+
+def _reopened(activity: ReopenedActivity) -> ActivityRow:
+    return ActivityRow(
+        activity_id=activity.activity_id,
+        activity_type=activity.activity_type,
+        scheduled_seq=activity.scheduled_seq,
+        attempt=activity.attempt,
+    )
+
+
+def _closed(event: e.HistoryEvent) -> RunClosed | None:
+    status = _CLOSED_BY.get(type(event))
+    if status is None:
+        return None
+    reason, by_activity = None, False
+    match event:
+        case e.WorkflowFailed(error=error):
+            reason, by_activity = f"{error.type}: {error.message}", _names_activity(error)
+        case e.WorkflowCancelled() | e.WorkflowTerminated():
+            reason = event.reason
+        case e.WorkflowTimedOut():
+            reason = f"its {event.timeout} time was over"
+    return RunClosed(
+        status=status,
+        closed_at=event.recorded_at,
+        failure_reason=reason,
+        by_activity=by_activity,
+    )
+
+
+def _names_activity(error: Failure) -> bool:
+    parts = error.members if error.cause is None else (*error.members, error.cause)
+    return error.type == "ActivityError" or any(map(_names_activity, parts))
+
+
+_CLOSED_BY: dict[type[e.HistoryEvent], WorkflowStatus] = {
+    e.WorkflowCompleted: WorkflowStatus.COMPLETED,
+    e.WorkflowFailed: WorkflowStatus.FAILED,
+    e.WorkflowCancelled: WorkflowStatus.CANCELLED,
+    e.WorkflowTerminated: WorkflowStatus.TERMINATED,
+    e.WorkflowTimedOut: WorkflowStatus.TIMED_OUT,
+    e.WorkflowContinuedAsNew: WorkflowStatus.CONTINUED_AS_NEW,
+}
+
+_DECIDES: dict[type[e.HistoryEvent], WorkflowStatus] = {
+    **_CLOSED_BY,
+    e.WorkflowStarted: WorkflowStatus.RUNNING,
+    e.WorkflowReopened: WorkflowStatus.RUNNING,
+    e.WorkflowResumed: WorkflowStatus.RUNNING,
+    e.WorkflowPaused: WorkflowStatus.PAUSED,
+}
+
+
+def current_status(history: Sequence[e.HistoryEvent]) -> WorkflowStatus | None:
+    """Where the newest run stands: the last event that says something decides.
+
+    A request to cancel says nothing, nor does adopted code. None for an empty history.
+    """
+    for event in reversed(history):
+        status = _DECIDES.get(type(event))
+        if status is not None:
+            return status
+    return None
+
+
+def run_chain(workflow_id: WorkflowId, history: Iterable[e.HistoryEvent]) -> list[RunSummary]:
+    """The runs of a workflow, from the first to the newest; none for an empty history.
+
+    Raises:
+        HistoryShapeError: two runs are the first, two follow the same one, or one follows a run
+            that is not there.
+    """
+    runs: list[RunSummary] = []
+    for event in history:
+        if isinstance(event, e.WorkflowStarted):
+            runs.append(
+                RunSummary(
+                    run_id=event.run_id,
+                    continued_from=event.continued_from,
+                    status=WorkflowStatus.RUNNING,
+                    started_at=event.recorded_at,
+                )
+            )
+        elif runs and (status := _DECIDES.get(type(event))):
+            closed_at = event.recorded_at if status.is_closed else None
+            runs[-1] = attrs.evolve(runs[-1], status=status, closed_at=closed_at)
+    return _linked(workflow_id, runs)
+
+
+def _linked(workflow_id: WorkflowId, runs: Sequence[RunSummary]) -> list[RunSummary]:
+    successors: dict[RunId | None, RunSummary] = {}
+    for run in runs:
+        other = successors.setdefault(run.continued_from, run)
+        if other is not run:
+            place = f"follow run {run.continued_from}" if run.continued_from else "are the first"
+            raise HistoryShapeError(
+                f"workflow {workflow_id!r}: the runs {other.run_id} and {run.run_id} both {place}"
+            )
+    chain: list[RunSummary] = []
+    before: RunId | None = None
+    while (run_after := successors.pop(before, None)) is not None:
+        chain.append(run_after)
+        before = run_after.run_id
+    if successors:
+        lost = next(iter(successors.values()))
+        raise HistoryShapeError(
+            f"workflow {workflow_id!r}: run {lost.run_id} follows run {lost.continued_from}, "
+            "to which no chain of runs leads"
+        )
+    return chain
 
 
 class RunProjection:
@@ -219,6 +450,7 @@ class RunProjection:
         timers: open timers by id, in order of their start.
         activities: open activities by id, in order of their start.
         signal_ids: every signal id ever recorded.
+        update_ids: every update id ever accepted.
     """
 
     def __init__(self, workflow_id: WorkflowId, history: Iterable[e.HistoryEvent] = ()) -> None:
@@ -229,6 +461,7 @@ class RunProjection:
         self.timers: dict[TimerId, TimerRow] = {}
         self.activities: dict[ActivityId, ActivityRow] = {}
         self.signal_ids: set[str] = set()
+        self.update_ids: set[str] = set()
         for event in history:
             self.apply(event)
 
@@ -256,6 +489,8 @@ class RunProjection:
         self.last_recorded_at = event.recorded_at
         if isinstance(event, e.SignalReceived) and event.signal_id is not None:
             self.signal_ids.add(event.signal_id)
+        elif isinstance(event, e.UpdateAccepted):
+            self.update_ids.add(event.update_id)
         change = changes(event)
         if change is not None:
             self._apply_change(change)
@@ -268,33 +503,76 @@ class RunProjection:
                 self.timers.pop(timer_id, None)
             case ActivityOpened(activity):
                 self.activities[activity.activity_id] = activity
-            case ActivitySettled(activity_id):
+            case ActivitySettled(activity_id, failed):
                 self.activities.pop(activity_id, None)
+                if failed:
+                    self._summarize(failed_activity=activity_id)
             case AttemptPlanned(activity_id, attempt, next_attempt_at):
                 self._evolve(
                     activity_id, attempt=attempt, delivery=1, next_attempt_at=next_attempt_at
                 )
             case AttemptDelivered(activity_id, attempt, delivery):
-                self._evolve(activity_id, attempt=attempt, delivery=delivery)
+                self._evolve(
+                    activity_id,
+                    attempt=attempt,
+                    delivery=delivery,
+                    next_attempt_at=None,
+                    held=False,
+                )
+            case ActivityHeld(activity_id):
+                self._evolve(activity_id, held=True)
             case CancelRequested(activity_id):
                 self._evolve(activity_id, cancel_requested=True)
-            case RunOpened(run_id, workflow_type, started_at):
+            case _:
+                self._apply_to_run(change)
+
+    def _apply_to_run(
+        self,
+        change: RunOpened | RunClosed | RunReopened | RunPaused | RunResumed | AttributesMerged,
+    ) -> None:
+        match change:
+            case RunOpened():
                 self.summary = WorkflowSummary(
                     workflow_id=self.workflow_id,
-                    run_id=run_id,
-                    workflow_type=workflow_type,
+                    run_id=change.run_id,
+                    workflow_type=change.workflow_type,
                     status=WorkflowStatus.RUNNING,
-                    started_at=started_at,
+                    started_at=change.started_at,
+                    parent=change.parent,
+                    attributes=change.attributes,
                 )
-            case RunClosed(status, closed_at, failure_reason):
+            case RunClosed():
                 self.timers.clear()
                 self.activities.clear()
-                assert self.summary is not None
-                self.summary = attrs.evolve(
-                    self.summary, status=status, closed_at=closed_at, failure_reason=failure_reason
+                self._summarize(
+                    status=change.status,
+                    closed_at=change.closed_at,
+                    failure_reason=change.failure_reason,
                 )
+                if not change.by_activity:
+                    self._summarize(failed_activity=None)
+            case RunReopened(timers, activities):
+                self.timers = {timer.timer_id: timer for timer in timers}
+                self.activities = {each.activity_id: each for each in activities}
+                self._summarize(
+                    status=WorkflowStatus.RUNNING,
+                    closed_at=None,
+                    failure_reason=None,
+                    failed_activity=None,
+                )
+            case RunPaused():
+                self._summarize(status=WorkflowStatus.PAUSED)
+            case RunResumed():
+                self._summarize(status=WorkflowStatus.RUNNING)
+            case AttributesMerged(attributes):
+                assert self.summary is not None
+                self._summarize(attributes=merged_attributes(self.summary.attributes, attributes))
             case _:
                 assert_never(change)
+
+    def _summarize(self, **fields: object) -> None:
+        assert self.summary is not None
+        self.summary = attrs.evolve(self.summary, **fields)  # type: ignore[arg-type]  # of a summary
 
     def _evolve(self, activity_id: ActivityId, **fields: object) -> None:
         row = self.activities.get(activity_id)

@@ -13,6 +13,8 @@ from aion_core.errors import InvalidIdError
 __all__ = [
     "ROOT_PATH",
     "ActivityId",
+    "ChildKey",
+    "PackageVersion",
     "PositionKind",
     "RunId",
     "TaskPath",
@@ -33,13 +35,19 @@ RunId = NewType("RunId", str)
 ActivityId = NewType("ActivityId", str)
 """Structural position of an activity call, unique in its run: ``activity:1/0``."""
 
+ChildKey = NewType("ChildKey", str)
+"""Structural position of the start of a child workflow, unique in its run: ``child:0``."""
+
 TimerId = NewType("TimerId", str)
-"""Structural position of an anonymous timer: ``timer:0``."""
+"""Structural position of an anonymous timer, ``timer:0``, or ``timer:named:<name>``."""
+
+PackageVersion = NewType("PackageVersion", str)
+"""Content hash of a workflow's code, or ``unversioned``."""
 
 TaskPath = NewType("TaskPath", str)
 """Where a workflow task stands in the tree of tasks: the root is empty, its second child ``1``."""
 
-PositionKind = Literal["activity", "timer"]
+PositionKind = Literal["activity", "timer", "child", "signal", "marker", "attributes"]
 """What is counted. Each kind has its own counter in each task."""
 
 ROOT_PATH = TaskPath("")

@@ -1,24 +1,28 @@
 """Payloads: user values as bytes, converted strictly by the annotations of the user's functions.
 
 Conversion happens here and nowhere else, with cattrs. Nothing is coerced: a value that does not
-fit its annotation is a `PayloadError` that says where. Never pickle.
+fit its annotation is a `PayloadError` that says where. Never pickle. What becomes of the bytes on
+their way to the store, such as encryption, is for a `PayloadCodec`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import cattrs
 
-from aion_core.conversion import strict_converter, type_name
+from aion_core.conversion import add_type, strict_converter, type_name
 from aion_core.errors import PayloadError
 
-__all__ = ["JSON", "Payload", "PayloadConverter"]
+__all__ = ["JSON", "Payload", "PayloadCodec", "PayloadConverter"]
 
 JSON = "application/json"
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -34,17 +38,80 @@ class Payload:
     data: bytes
 
 
+class PayloadCodec(ABC):
+    """Bytes to other bytes on the way to the store, and back: compression, encryption.
+
+    It is called at the edge only, in whatever thread encodes or decodes a value, so it must not
+    block for long and must stand being called by several threads. The bytes need not be the same
+    each time: replay compares no payloads.
+    """
+
+    @abstractmethod
+    def encode(self, payload: Payload) -> Payload:
+        """What is to be stored; its content type tells `decode` that this codec made it.
+
+        Raises:
+            PayloadError: it cannot be done; the value is not stored.
+        """
+
+    @abstractmethod
+    def decode(self, payload: Payload) -> Payload:
+        """What `encode` was given: the same content type, the same bytes.
+
+        A payload that this codec did not make is returned as it is. That is how values stay
+        readable that were stored before the codec came.
+
+        Raises:
+            PayloadError: it was damaged, or what it takes to read it, such as a key, is missing.
+        """
+
+
 class PayloadConverter:
     """Turns values into payloads and back, by type annotation.
 
-    Knows what JSON knows, and: attrs classes, dataclasses, enums, ``datetime``, ``date``,
-    ``time``, ``timedelta`` (seconds), ``UUID``, ``Decimal`` (text), ``bytes`` (base64), paths,
-    tuples, sets, optional values and unions of JSON's own types. What is annotated ``Any`` comes
-    back as JSON has it.
+    Knows what JSON knows, and: attrs classes, dataclasses, typed dictionaries, pydantic models,
+    enums, literals, ``datetime``, ``date``, ``time``, ``timedelta`` (seconds), ``UUID``,
+    ``Decimal`` (text), ``bytes`` (base64), paths, tuples, sets, and unions whose members are
+    stored differently. What is annotated ``Any`` comes back as JSON has it.
+
+    Args:
+        codecs: what the bytes go through, the first one first; back in reverse.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, codecs: Sequence[PayloadCodec] = ()) -> None:
+        for codec in codecs:
+            if not isinstance(codec, PayloadCodec):
+                raise TypeError(f"a payload codec is a PayloadCodec, not {codec!r}")
+        self._codecs = tuple(codecs)
         self._converter = strict_converter()
+
+    def register(
+        self, cls: type[T], to_plain: Callable[[T], object], from_plain: Callable[[Any], T]
+    ) -> None:
+        """Teach it another class, before it is used.
+
+        Values of exactly this class, not of subclasses, are stored as what ``to_plain`` makes of
+        them, which is of JSON's own types. ``from_plain`` gets that back; it refuses what it did
+        not expect with a TypeError or ValueError, and coerces nothing.
+
+        Raises:
+            TypeError: ``cls`` is no class, or one with a stored form for good, such as ``int``;
+                or one of the functions is none.
+        """
+        add_type(self._converter, cls, to_plain, from_plain)
+
+    def same(self, first: Payload, second: Payload) -> bool:
+        """Do both stand for the same value?
+
+        Compared is the JSON behind the codecs: key order and spacing are no difference, 1 and
+        true are. Payloads that are no JSON, or cannot be read, are the same only to the byte.
+        """
+        if first == second:
+            return True
+        try:
+            return _canonical(self._undo(first)) == _canonical(self._undo(second))
+        except PayloadError:
+            return False
 
     def check_type(self, annotation: Any) -> None:
         """Find out early whether values of a type can be stored.
@@ -54,6 +121,11 @@ class PayloadConverter:
         """
         try:
             self._converter.get_structure_hook(annotation)
+        except cattrs.StructureHandlerNotFoundError as error:
+            raise TypeError(
+                f"values of type {type_name(annotation)} cannot be stored: nothing is known of "
+                f"{type_name(error.type_)}; a plugin can register it with the converter"
+            ) from error
         except Exception as error:
             raise TypeError(
                 f"values of type {type_name(annotation)} cannot be stored: {error}"
@@ -84,7 +156,7 @@ class PayloadConverter:
         Raises:
             PayloadError: what is stored does not fit the annotation; says where.
         """
-        return self._from_plain(_load(payload), annotation, "$")
+        return self._from_plain(self._load(payload), annotation, "$")
 
     def decode_fields(self, payload: Payload, annotations: Mapping[str, Any]) -> dict[str, Any]:
         """Give back named values stored by `encode_fields`.
@@ -92,7 +164,7 @@ class PayloadConverter:
         Fields without an annotation are ignored, absent ones left out: whether the rest can do
         is for the caller, who knows the defaults.
         """
-        plain = _load(payload)
+        plain = self._load(payload)
         if not isinstance(plain, dict):
             raise PayloadError(f"$: expected an object, got {type_name(type(plain))}")
         return {
@@ -124,9 +196,35 @@ class PayloadConverter:
 
     def _dump(self, plain: object) -> Payload:
         try:
-            return Payload(JSON, _write_json(plain).encode())
+            payload = Payload(JSON, _write_json(plain).encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(_explain_json(plain, error)) from error
+        for codec in self._codecs:
+            payload = _through(codec, codec.encode, payload)
+        return payload
+
+    def _load(self, payload: Payload) -> object:
+        return _load(self._undo(payload))
+
+    def _undo(self, payload: Payload) -> Payload:
+        for codec in reversed(self._codecs):
+            payload = _through(codec, codec.decode, payload)
+        return payload
+
+
+def _through(codec: PayloadCodec, step: Callable[[Payload], Payload], payload: Payload) -> Payload:
+    try:
+        result = step(payload)
+    except PayloadError:
+        raise
+    except Exception as error:
+        raise PayloadError(
+            f"{type(codec).__name__} failed on a payload of type {payload.content_type!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(result, Payload):
+        raise PayloadError(f"{type(codec).__name__} gave {type(result).__name__}, not a payload")
+    return result
 
 
 _JSON_SCALARS = frozenset({str, int, bool})
@@ -140,6 +238,11 @@ def _load(payload: Payload) -> object:
         return json.loads(payload.data)
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"$: not JSON: {error}") from error
+
+
+def _canonical(payload: Payload) -> str:
+    # Written out again, because to Python 1 and true are equal.
+    return json.dumps(_load(payload), sort_keys=True)
 
 
 def _where(error: BaseException, path: str) -> str:

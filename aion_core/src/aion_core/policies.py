@@ -12,7 +12,7 @@ import attrs
 
 from aion_core.failures import Failure
 
-__all__ = ["ActivityOptions", "RetryPolicy", "seconds"]
+__all__ = ["ActivityOptions", "Limit", "Rate", "RetryPolicy", "seconds"]
 
 MAX_SECONDS = 3_000 * 365.25 * 24 * 3600
 """Longest duration: three thousand years, so that every instant stays a valid ``datetime``."""
@@ -45,6 +45,8 @@ def _positive(instance: object, attribute: attrs.Attribute[float], value: float)
 
 
 def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{attribute.name} is a whole number, not {value!r}")
     if value is not None and value < 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}; None is without end")
 
@@ -95,6 +97,38 @@ class RetryPolicy:
         return min(self.initial_interval * growth, self.max_interval)
 
 
+@attrs.frozen
+class Rate:
+    """So many starts in any window of time.
+
+    Attributes:
+        count: starts.
+        window: seconds.
+    """
+
+    count: int = attrs.field(validator=_at_least_one)
+    window: float = attrs.field(converter=seconds, validator=_positive)
+
+
+def _rate(value: Rate | tuple[int, float] | None) -> Rate | None:
+    return value if value is None or isinstance(value, Rate) else Rate(*value)
+
+
+@attrs.frozen
+class Limit:
+    """What many activities share that must not be used too much, by a name.
+
+    Attributes:
+        name: which one; everything that names it counts together.
+        concurrency: attempts at a time; None for any number.
+        rate: attempts begun in a window of time, ``(100, 60)``; None for any number.
+    """
+
+    name: str = attrs.field(validator=attrs.validators.min_len(1))
+    concurrency: int | None = attrs.field(default=None, kw_only=True, validator=_at_least_one)
+    rate: Rate | None = attrs.field(default=None, kw_only=True, converter=_rate)
+
+
 @attrs.frozen(kw_only=True)
 class ActivityOptions:
     """How the attempts of one activity call are made; recorded, so a change meets new calls only.
@@ -103,6 +137,9 @@ class ActivityOptions:
         retry: when it is tried again.
         start_to_close: seconds one attempt may take; None for no limit.
         key: the author's name for this call, unique in the run.
+        schedule_to_close: seconds for all attempts, waiting included; None for no limit.
+        heartbeat_timeout: seconds between two heartbeats of an attempt; None for no limit.
+        limit: what its attempts share with others.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -112,3 +149,14 @@ class ActivityOptions:
         validator=attrs.validators.optional(_positive),
     )
     key: str | None = None
+    schedule_to_close: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(seconds),
+        validator=attrs.validators.optional(_positive),
+    )
+    heartbeat_timeout: float | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(seconds),
+        validator=attrs.validators.optional(_positive),
+    )
+    limit: Limit | None = None

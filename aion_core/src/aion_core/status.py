@@ -11,10 +11,18 @@ class WorkflowStatus(enum.Enum):
     """Where a run stands."""
 
     RUNNING = "Running"
+    PAUSED = "Paused"
     COMPLETED = "Completed"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    TERMINATED = "Terminated"
+    TIMED_OUT = "TimedOut"
+    CONTINUED_AS_NEW = "ContinuedAsNew"
 
     @property
     def is_closed(self) -> bool:
         """True when the run takes nothing more."""
-        return self is not WorkflowStatus.RUNNING
+        return self not in _OPEN
+
+
+_OPEN = (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED)

@@ -1,21 +1,37 @@
 """For writers of stores: what every store needs and none should write again.
 
-Checking and encoding an append, and the pages of lists. No I/O.
+Checking and encoding an append, rows as text, and the pages of lists. No I/O.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
+import functools
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import cattrs
 
 from aion_core.codec import encode_event, from_micros, kind_of, to_micros
+from aion_core.codec.hooks import make_converter
 from aion_core.contracts import Append
 from aion_core.errors import StoreError
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.status import WorkflowStatus
 
-__all__ = ["EventRow", "event_rows", "read_cursor", "require_limit", "write_cursor"]
+__all__ = [
+    "EventRow",
+    "event_rows",
+    "read_cursor",
+    "read_row",
+    "require_limit",
+    "write_cursor",
+    "write_row",
+]
+
+Row = TypeVar("Row")
 
 
 class EventRow(NamedTuple):
@@ -36,12 +52,10 @@ def event_rows(append: Append) -> list[EventRow]:
     """Check an append by itself, and encode its events.
 
     Raises:
-        StoreError: it has no events, or others than the next ones of its workflow, or one of them
+        StoreError: it has other events than the next ones of its workflow, or one of them
             has no stored form. It is to be refused with that.
     """
     workflow_id = append.workflow_id
-    if not append.events:
-        raise StoreError(f"an append to workflow {workflow_id!r} has no events; leave it out")
     rows: list[EventRow] = []
     for seq, event in enumerate(append.events, append.expected_seq + 1):
         if event.seq != seq or event.workflow_id != workflow_id:
@@ -59,6 +73,54 @@ def event_rows(append: Append) -> list[EventRow]:
             ) from error
         rows.append(row)
     return rows
+
+
+def write_row(row: object) -> str:
+    """A row of the contract as JSON text: a summary, a timer, an activity, a message, an answer,
+    a package. What has its default is left out, so that a row may gain fields.
+
+    Raises:
+        StoreError: it has no stored form.
+    """
+    try:
+        text = json.dumps(
+            _rows().unstructure(row), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{row!r} cannot be stored: {error}") from error
+    return text
+
+
+def read_row(cls: type[Row], text: str | bytes) -> Row:
+    """The row that `write_row` was given.
+
+    Raises:
+        StoreError: it is none of this class.
+    """
+    try:
+        return _rows().structure(json.loads(text), cls)
+    except Exception as error:
+        raise StoreError(
+            f"a stored {cls.__name__} cannot be read: {error}; restore the store from a back-up"
+        ) from error
+
+
+@functools.cache
+def _rows() -> cattrs.Converter:
+    converter = make_converter(detailed=False)
+    converter.register_structure_hook(WorkflowStatus, lambda value, _: WorkflowStatus(value))
+    converter.register_unstructure_hook(WorkflowStatus, lambda status: status.value)
+    converter.register_structure_hook(bytes, _read_bytes)
+    converter.register_unstructure_hook(bytes, lambda data: base64.b64encode(data).decode())
+    return converter
+
+
+def _read_bytes(value: Any, _: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, binascii.Error) as error:
+        raise TypeError(f"expected base64, got {value!r}") from error
 
 
 def require_limit(limit: int) -> None:

@@ -1,118 +1,28 @@
 """Aion: workflows as plain async functions whose every step survives a crash.
 
 ``import aion_runtime as aion`` is all a user needs: the authoring API of `aion_core`, and the
-engine that runs what it describes.
+engine that runs what it describes. The names are those of `aion_runtime.api`.
 """
 
 from __future__ import annotations
 
-from aion_core import events
-from aion_core.authoring.activities import Activity, ActivityInfo, activity, activity_info
-from aion_core.authoring.concurrency import gather
-from aion_core.authoring.signals import Signal, WouldBlock
-from aion_core.authoring.timing import fail_after, move_on_after, now, sleep, sleep_until
-from aion_core.authoring.workflows import Workflow, workflow
-from aion_core.contracts import EventStore, RunPage
-from aion_core.errors import (
-    ActivityError,
-    AionError,
-    ApplicationError,
-    Cancelled,
-    ConfigError,
-    CorruptHistoryError,
-    EngineStoppedError,
-    FencedError,
-    HistoryShapeError,
-    InvalidIdError,
-    NonDeterminismError,
-    NotInWorkflowError,
-    PayloadError,
-    PluginError,
-    SchemaVersionError,
-    SequenceConflictError,
-    StoreError,
-    StoreUnavailableError,
-    TooSlowError,
-    UnknownWorkflowTypeError,
-    WorkflowAlreadyStartedError,
-    WorkflowClosedError,
-    WorkflowFailedError,
-    WorkflowNotFoundError,
-    WorkflowStuckError,
-    WorkflowUsageError,
-)
-from aion_core.failures import Failure
-from aion_core.history import WorkflowSummary
-from aion_core.machine.kernel import checkpoint
-from aion_core.machine.nursery import Nursery, open_nursery
-from aion_core.machine.scopes import CancelScope
-from aion_core.plugins import PluginManager
-from aion_core.policies import RetryPolicy
-from aion_core.status import WorkflowStatus
-from aion_runtime.clock import Clock, SystemClock
-from aion_runtime.engine import Engine
-from aion_runtime.handles import WorkflowHandle
-from aion_runtime.opening import open_engine, open_store
-from aion_runtime.recovery import RecoveryReport
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Activity",
-    "ActivityError",
-    "ActivityInfo",
-    "AionError",
-    "ApplicationError",
-    "CancelScope",
-    "Cancelled",
-    "Clock",
-    "ConfigError",
-    "CorruptHistoryError",
-    "Engine",
-    "EngineStoppedError",
-    "EventStore",
-    "Failure",
-    "FencedError",
-    "HistoryShapeError",
-    "InvalidIdError",
-    "NonDeterminismError",
-    "NotInWorkflowError",
-    "Nursery",
-    "PayloadError",
-    "PluginError",
-    "PluginManager",
-    "RecoveryReport",
-    "RetryPolicy",
-    "RunPage",
-    "SchemaVersionError",
-    "SequenceConflictError",
-    "Signal",
-    "StoreError",
-    "StoreUnavailableError",
-    "SystemClock",
-    "TooSlowError",
-    "UnknownWorkflowTypeError",
-    "Workflow",
-    "WorkflowAlreadyStartedError",
-    "WorkflowClosedError",
-    "WorkflowFailedError",
-    "WorkflowHandle",
-    "WorkflowNotFoundError",
-    "WorkflowStatus",
-    "WorkflowStuckError",
-    "WorkflowSummary",
-    "WorkflowUsageError",
-    "WouldBlock",
-    "activity",
-    "activity_info",
-    "checkpoint",
-    "events",
-    "fail_after",
-    "gather",
-    "move_on_after",
-    "now",
-    "open_engine",
-    "open_nursery",
-    "open_store",
-    "sleep",
-    "sleep_until",
-    "workflow",
-]
+if TYPE_CHECKING:
+    from aion_runtime.api import *  # noqa: F403
+else:
+    # The engine and trio are imported when the first name is used, and not by what only wants
+    # the plugin or the configuration: listing plugins, and the help of the CLI.
+    def __getattr__(name: str) -> object:
+        api = importlib.import_module("aion_runtime.api")
+        try:
+            found = globals()[name] = getattr(api, name)
+        except AttributeError:
+            raise AttributeError(
+                f"module 'aion_runtime' has no attribute {name!r}", name=name, obj=api
+            ) from None
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted(importlib.import_module("aion_runtime.api").__all__)

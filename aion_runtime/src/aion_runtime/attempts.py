@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import trio
 
 from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.contracts import ActivityAttempted, LiveExecutor
+from aion_core.failures import Failure, timeout_failure
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.machine.arrivals import (
@@ -21,12 +23,17 @@ from aion_core.machine.arrivals import (
     Redelivery,
 )
 from aion_core.machine.run import MAX_DELIVERIES, Run
+from aion_core.payloads import PayloadConverter
 from aion_runtime.alarms import Alarms
+from aion_runtime.attempt import Attempt
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry, Stage
-from aion_runtime.executor import Attempt, LocalExecutor
+from aion_runtime.executor import failed_by
+from aion_runtime.heartbeats import Heartbeats
 
 __all__ = ["AttemptManager"]
+
+AttemptOutcome: TypeAlias = AttemptCompleted | AttemptFailed | AttemptCancelled
 
 Suspect = tuple[WorkflowId, ActivityId]
 """An activity whose attempt was under way in several processes that were killed."""
@@ -37,7 +44,11 @@ class AttemptManager:
 
     Args:
         nursery: where they run.
+        executor: what really runs them.
+        delays: watches their time limits.
         post: takes an arrival for a workflow.
+        heartbeats: keeps what they say while they run.
+        observe: told of each that has ended.
         after_crash: the former process may have been killed by one of its attempts. Each attempt
             that may have been under way is then handed out again, with a record of that; and for
             the last time one after the other, which tells those apart that went through the same
@@ -47,18 +58,26 @@ class AttemptManager:
     def __init__(
         self,
         nursery: trio.Nursery,
-        executor: LocalExecutor,
+        executor: LiveExecutor,
+        converter: PayloadConverter,
         clock: Clock,
         alarms: Alarms[datetime],
+        delays: Alarms[float],
         post: Callable[[WorkflowId, Arrival], None],
+        heartbeats: Heartbeats,
+        observe: Callable[[ActivityAttempted], None],
         *,
         after_crash: bool,
     ) -> None:
         self._nursery = nursery
         self._executor = executor
+        self._converter = converter
         self._clock = clock
         self._alarms = alarms
+        self._delays = delays
         self._post = post
+        self._heartbeats = heartbeats
+        self._observe = observe
         self._after_crash = after_crash
         self._opened_at = clock.now()
         self._suspects: dict[Suspect, Entry] = {}
@@ -92,7 +111,7 @@ class AttemptManager:
         """Do what an activity needs, by what is recorded: begin, plan or stop an attempt."""
         run = _resident(entry)
         row = run.projection.activities.get(activity_id)
-        if row is None:
+        if row is None or entry.has_outcome_of(row):
             return
         attempt = entry.running.get(activity_id)
         inherited = entry.inherited.get(activity_id)
@@ -123,6 +142,8 @@ class AttemptManager:
         """The activity's outcome, or the failure of its current attempt, is recorded."""
         entry.running.pop(activity_id, None)
         entry.inherited.pop(activity_id, None)
+        is_over = entry.run is None or activity_id not in entry.run.projection.activities
+        self._heartbeats.forget(entry.workflow_id, activity_id, is_over=is_over)
         suspect = entry.workflow_id, activity_id
         self._suspects.pop(suspect, None)
         if suspect == self._tried:
@@ -134,6 +155,7 @@ class AttemptManager:
     def stop_all(self, entry: Entry) -> None:
         """The run has ended: nobody wants the outcomes any more."""
         for attempt in tuple(entry.running.values()):
+            attempt.dropped = True
             attempt.request_cancel()
         for activity_id in (*entry.running, *entry.planned):
             self.forget(entry, activity_id)
@@ -208,34 +230,72 @@ class AttemptManager:
                 attempt=row.attempt,
             ),
             scheduled=scheduled,
-            activity=cast("Activity[..., Any]", definition),
+            definition=cast("Activity[..., Any]", definition),
+            converter=self._converter,
+            delays=self._delays,
+            keep=self._heartbeats.keep,
         )
+        is_first = row.attempt == 1 and row.activity_id not in entry.inherited
         entry.running[row.activity_id] = attempt
         self._count += 1
         name = f"activity {row.activity_type} of {entry.workflow_id}"
-        self._nursery.start_soon(self._run, entry, attempt, name=name)
+        self._nursery.start_soon(self._run, entry, attempt, is_first, name=name)
 
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, entry: Entry, attempt: Attempt) -> None:
+    async def _run(self, entry: Entry, attempt: Attempt, is_first: bool) -> None:
+        began_at = self._clock.monotonic()
         try:
-            outcome = await self._executor.run_activity(attempt)
+            outcome = await self._execute(attempt, is_first=is_first)
         finally:
+            attempt.stop_clock()
             self._count -= 1
             if not self._count:
                 self._idle.set()
-        if outcome is not None:
-            # The attempt stays among the running ones until its outcome is recorded: an entry
-            # that is loaded again meanwhile must not begin it a second time.
-            self._post(
-                entry.workflow_id,
-                ActivityOutcome(
-                    run_id=attempt.info.run_id,
-                    activity_id=attempt.info.activity_id,
-                    scheduled_seq=attempt.scheduled.seq,
-                    attempt=attempt.number,
-                    outcome=outcome,
-                ),
+        if outcome is None:
+            return
+        self._observe(
+            ActivityAttempted(
+                attempt.info, _word_for(attempt, outcome), self._clock.monotonic() - began_at
             )
+        )
+        # The attempt stays among the running ones until its outcome is recorded: an entry
+        # that is loaded again meanwhile must not begin it a second time.
+        self._post(
+            entry.workflow_id,
+            ActivityOutcome(
+                run_id=attempt.info.run_id,
+                activity_id=attempt.info.activity_id,
+                scheduled_seq=attempt.scheduled.seq,
+                attempt=attempt.number,
+                outcome=outcome,
+            ),
+        )
+
+    async def _execute(self, attempt: Attempt, *, is_first: bool) -> AttemptOutcome | None:
+        """Every way in which an attempt can end becomes an outcome.
+
+        Returns:
+            None when it was released, to be made again by whoever runs the workflow next.
+        """
+        outcome: object = None
+        try:
+            with attempt.cancel_scope as scope:
+                if not is_first:
+                    attempt.last_heartbeat = await self._heartbeats.last(attempt)
+                attempt.start_clock()
+                outcome = await self._executor.run_activity(attempt)
+        except BaseException as error:
+            for_the_host = _for_the_host(error)
+            if for_the_host is not None:
+                raise for_the_host from None
+            # Whatever else it is: an activity that calls sys.exit(), say, has failed.
+            return failed_by(error)
+        if not scope.cancelled_caught:
+            return _checked(outcome, attempt)
+        limit = attempt.options.start_to_close
+        if attempt.timed_out and limit is not None:
+            return AttemptFailed(timeout_failure(limit))
+        return None if attempt.wanted else AttemptCancelled()
 
 
 def _resident(entry: Entry) -> Run:
@@ -267,3 +327,34 @@ def _outcome(
         attempt=row.attempt,
         outcome=outcome,
     )
+
+
+def _checked(outcome: object, attempt: Attempt) -> AttemptOutcome:
+    """What an executor returned; what it may not return is a failed attempt."""
+    match outcome:
+        case AttemptCancelled() if attempt.wanted:
+            reason = "cancelled an attempt that is wanted"
+        case AttemptCompleted() | AttemptFailed() | AttemptCancelled():
+            return outcome
+        case _:
+            reason = f"returned {type(outcome).__name__}, which is no outcome"
+    return AttemptFailed(Failure(type="ExecutorError", message=f"the executor {reason}"))
+
+
+def _word_for(attempt: Attempt, outcome: AttemptOutcome) -> str:
+    if attempt.dropped:
+        return "dropped"
+    match outcome:
+        case AttemptCompleted():
+            return "completed"
+        case AttemptFailed():
+            return "failed"
+        case AttemptCancelled():
+            return "cancelled"
+
+
+def _for_the_host(error: BaseException) -> BaseException | None:
+    """What in an error must go on its way: that the engine stops, and Ctrl-C."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((trio.Cancelled, KeyboardInterrupt))[0]
+    return error if isinstance(error, trio.Cancelled | KeyboardInterrupt) else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 
 import trio
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "WorkSlice"]
 
 LONGEST_NAP = 30.0
 """Seconds after which a sleeper reads the wall clock again: it may have been set meanwhile."""
@@ -49,3 +50,21 @@ class SystemClock(Clock):
 
     async def sleep_until_monotonic(self, instant: float) -> None:
         await trio.sleep_until(instant)
+
+
+class WorkSlice:
+    """How long a piece of work has kept everybody else waiting: real time, on any clock.
+
+    Args:
+        seconds: after which it should let others have their turn.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.perf_counter() + seconds
+
+    async def give_way(self) -> None:
+        """A checkpoint when the slice is used up, and then the next slice begins."""
+        if time.perf_counter() >= self._end:
+            await trio.lowlevel.checkpoint()
+            self._end = time.perf_counter() + self._seconds

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-import attrs
 import trio
 
 from aion_core import events as e
-from aion_core.contracts import Append, EventStore, StoreWriter
+from aion_core.contracts import EventStore, Message, StoreWriter
 from aion_core.errors import (
     AionError,
     CorruptHistoryError,
@@ -25,16 +24,21 @@ from aion_core.errors import (
     WorkflowStuckError,
 )
 from aion_core.ids import WorkflowId
-from aion_core.machine.arrivals import Arrival, Redelivery
+from aion_core.machine.arrivals import ActivityOutcome, Arrival, Redelivery
 from aion_core.machine.run import Run, Step
-from aion_core.machine.workflow_machine import Catalog
-from aion_core.payloads import PayloadConverter
 from aion_runtime.alarms import Alarms
 from aion_runtime.attempts import AttemptManager
 from aion_runtime.clock import Clock
 from aion_runtime.closings import Closings
 from aion_runtime.entries import Entry, Mail, Receipt, Stage
-from aion_runtime.guard import activation_guard
+from aion_runtime.keeping import Keeper
+from aion_runtime.letters import arrival_in, pending_messages
+from aion_runtime.loading import Diverged, Held, Loaded, RunLoader, Unread
+from aion_runtime.observing import Observers
+from aion_runtime.recovery.eager import fail_on_violation
+from aion_runtime.recovery.recorder import Recorder, WritableStore
+from aion_runtime.recovery.reports import Failed, Outcome, RecoveryReport
+from aion_runtime.writing import Stepped, write_steps
 
 __all__ = ["Dispatcher"]
 
@@ -44,21 +48,18 @@ LONGEST_BACKOFF = 5.0
 """Seconds between tries while the store refuses to take a run's events."""
 
 
-@attrs.frozen
-class _Stepped:
-    entry: Entry
-    mails: list[Mail]
-    step: Step
-
-
 class Dispatcher:
     """Entries, their mailboxes, and the loops that load, step and write them.
 
     Args:
+        keeper: writes what concerns runs that are stuck.
         on_fenced: called once when another writer has taken the store over.
+        fails_on_violation: a run whose code does not fit its history fails, and is not held.
 
     Attributes:
         stuck: why a workflow cannot go on in this engine.
+        listed_stuck: workflows that the store lists as stuck.
+        reports: what became of each workflow that was loaded; None when nobody wants to know.
         closings: who waits for the end of which workflow.
     """
 
@@ -66,19 +67,24 @@ class Dispatcher:
         self,
         store: EventStore,
         writer: StoreWriter,
-        catalog: Catalog,
-        converter: PayloadConverter,
+        loader: RunLoader,
+        keeper: Keeper,
+        observers: Observers,
         clock: Clock,
         delays: Alarms[float],
         on_fenced: Callable[[FencedError], None],
+        *,
+        fails_on_violation: bool,
     ) -> None:
         self._store = store
         self._writer = writer
-        self._catalog = catalog
-        self._converter = converter
+        self._loader = loader
+        self._keeper = keeper
+        self._observers = observers
         self._clock = clock
         self._delays = delays
         self._on_fenced = on_fenced
+        self._fails_on_violation = fails_on_violation
         self._entries: dict[WorkflowId, Entry] = {}
         self._ready: deque[Entry] = deque()
         self._to_load: deque[Entry] = deque()
@@ -87,6 +93,8 @@ class Dispatcher:
         self._rest = trio.Event()
         self._over: EngineStoppedError | None = None
         self.stuck: dict[WorkflowId, str] = {}
+        self.listed_stuck: set[WorkflowId] = set()
+        self.reports: dict[WorkflowId, RecoveryReport] | None = None
         self.closings = Closings()
 
     def connect(self, attempts: AttemptManager, arm_timer: Callable[[datetime], None]) -> None:
@@ -98,16 +106,29 @@ class Dispatcher:
         self, workflow_id: WorkflowId, arrival: Arrival, receipt: Receipt | None = None
     ) -> None:
         """Hand an arrival over; it is taken in one of the next steps of its workflow."""
+        self._post(workflow_id, Mail(arrival, receipt))
+
+    def deliver(self, message: Message) -> None:
+        """Hand over what a message brings; the message is consumed with it."""
+        try:
+            arrival = arrival_in(message)
+        except CorruptHistoryError as error:
+            logger.error("a message is left where it is: %s", error)
+            return
+        if arrival is not None:
+            self._post(message.target, Mail(arrival, message_id=message.message_id))
+
+    def _post(self, workflow_id: WorkflowId, mail: Mail) -> None:
         if self._over is not None:
-            _refuse(Mail(arrival, receipt), self._over)
+            _refuse(mail, self._over)
             return
         entry = self._entries.get(workflow_id)
         if entry is None:
             entry = self._entries[workflow_id] = Entry(workflow_id)
         if entry.stage is Stage.STUCK:
-            self._post_to_stuck(entry, Mail(arrival, receipt))
+            self._post_to_stuck(entry, mail)
             return
-        entry.mailbox.append(Mail(arrival, receipt))
+        entry.mailbox.append(mail)
         if entry.stage is Stage.COLD:
             self._queue_load(entry)
         elif entry.stage is Stage.IDLE:
@@ -126,6 +147,7 @@ class Dispatcher:
     async def settled(self) -> None:
         """Return when nothing waits to be loaded, stepped or written any more."""
         await self._until_none(_is_busy)
+        await self._keeper.settled()
 
     def abandon(self) -> None:
         """The loops have ended: tell everybody who waits, and throw the code away."""
@@ -138,6 +160,7 @@ class Dispatcher:
             if entry.run is not None:
                 entry.run.close()
         self._entries.clear()
+        self._keeper.abandon(error)
         self.closings.end(error)
 
     async def run_loads(self) -> None:
@@ -176,19 +199,65 @@ class Dispatcher:
         self._has_ready.set()
 
     async def _load(self, entry: Entry) -> None:
+        loading = await self._loader.load(entry.workflow_id)
+        match loading:
+            case Loaded():
+                await self._take_in(entry, loading)
+            case Unread(error):
+                self._back_off(entry, error)
+            case Held(error):
+                self._report(entry, Failed(error))
+                self._hold(entry, [], error)
+            case Diverged(error) if not self._fails_on_violation:
+                self._report(entry, Failed(error))
+                self._hold(entry, [], error)
+            case Diverged():
+                await self._fail(entry, loading)
+
+    async def _take_in(self, entry: Entry, loaded: Loaded) -> None:
+        entry.run = loaded.run
         try:
-            history = await self._store.read_history(entry.workflow_id)
-            entry.run = Run(
-                entry.workflow_id, history, self._catalog, self._converter, activation_guard
-            )
-        except CorruptHistoryError as error:
-            self._hold(entry, [], error)
+            if entry.workflow_id in self.listed_stuck:
+                await self._writer.put_stuck(entry.workflow_id, None)
+                self.listed_stuck.discard(entry.workflow_id)
+            if entry.failures and any(mail.message_id is not None for mail in entry.mailbox):
+                # The append that failed may have consumed them after all.
+                pending = await pending_messages(self._store, entry.workflow_id)
+                entry.mailbox = [
+                    mail
+                    for mail in entry.mailbox
+                    if mail.message_id is None or mail.message_id in pending
+                ]
+        except FencedError as error:
+            self._on_fenced(error)
+            self._back_off(entry, error)
         except StoreError as error:
             self._back_off(entry, error)
-        except (Exception, SystemExit) as error:  # whatever is wrong here, the other runs go on
-            self._hold(entry, [], error)
         else:
-            self._loaded(entry, entry.run)
+            if loaded.outcome is not None:
+                self._report(entry, loaded.outcome)
+            self._loaded(entry, loaded.run)
+
+    async def _fail(self, entry: Entry, diverged: Diverged) -> None:
+        """The opt-in: the run ends by the divergence, and is loaded again as a closed one."""
+        access = WritableStore(self._store, self._writer)
+        recorder = Recorder(access, entry.workflow_id, diverged.head, clock=self._clock)
+        try:
+            failed = await fail_on_violation(recorder, diverged.failure_recorded_at, diverged.error)
+        except FencedError as error:
+            self._on_fenced(error)
+            self._back_off(entry, error)
+        except StoreError as error:
+            # Loaded again it diverges again: so this is tried until it can be recorded.
+            self._back_off(entry, error)
+        else:
+            self._report(entry, Failed(diverged.error, failure_recorded=True))
+            self._observers.committed([failed])
+            self._queue_load(entry)
+
+    def _report(self, entry: Entry, outcome: Outcome) -> None:
+        if self.reports is not None:
+            self.reports[entry.workflow_id] = RecoveryReport(entry.workflow_id, outcome)
 
     def _loaded(self, entry: Entry, run: Run) -> None:
         entry.stage = Stage.IDLE
@@ -212,11 +281,11 @@ class Dispatcher:
             self._entries.pop(entry.workflow_id, None)
 
     async def _step(self, batch: Sequence[Entry]) -> None:
-        stepped: list[_Stepped] = []
+        stepped: list[Stepped] = []
         try:
             for entry in batch:
                 self._decide(entry, stepped)
-            errors = await self._append([each for each in stepped if each.step.events])
+            errors = await write_steps(self._writer, stepped, self._on_fenced)
         except BaseException:
             # Ctrl-C in the middle of somebody's code, or an engine that is being cancelled: the
             # runs have gone ahead of the disk, and nobody may act on that.
@@ -230,7 +299,7 @@ class Dispatcher:
             else:
                 self._roll_back(each, error)
 
-    def _decide(self, entry: Entry, stepped: list[_Stepped]) -> None:
+    def _decide(self, entry: Entry, stepped: list[Stepped]) -> None:
         run = entry.run
         assert run is not None
         mails = entry.take_mail()
@@ -240,38 +309,20 @@ class Dispatcher:
         except (Exception, SystemExit) as error:  # whatever is wrong here, the other runs go on
             self._hold(entry, mails, error)
         except BaseException:
-            stepped.append(_Stepped(entry, mails, Step([], 0, [])))
+            stepped.append(Stepped(entry, mails, Step([], 0, [])))
             raise
         else:
-            stepped.append(_Stepped(entry, mails, step))
+            stepped.append(Stepped(entry, mails, step))
 
-    async def _append(self, writing: Sequence[_Stepped]) -> dict[WorkflowId, StoreError]:
-        if not writing:
-            return {}
-        appends = [
-            Append(each.entry.workflow_id, each.step.events, each.step.expected_seq)
-            for each in writing
-        ]
-        try:
-            refusals = await self._writer.append_many(appends)
-        except FencedError as error:
-            self._on_fenced(error)
-            return {append.workflow_id: error for append in appends}
-        except StoreError as error:
-            return {append.workflow_id: error for append in appends}
-        return {
-            append.workflow_id: refusal
-            for append, refusal in zip(appends, refusals, strict=True)
-            if refusal is not None
-        }
-
-    def _commit(self, stepped: _Stepped) -> None:
+    def _commit(self, stepped: Stepped) -> None:
         """The step is durable: now it has effects."""
         entry, run = stepped.entry, stepped.entry.run
         assert run is not None
         entry.failures = 0
         entry.stage = Stage.IDLE
         postponed, entry.postponed = entry.postponed, []
+        if stepped.step.events:
+            self._observers.committed(stepped.step.events)
         for event in stepped.step.events:
             self._act_on(entry, event)
         for activity_id in postponed:
@@ -307,7 +358,7 @@ class Dispatcher:
                     event.error.message,
                 )
 
-    def _roll_back(self, stepped: _Stepped, error: StoreError | None) -> None:
+    def _roll_back(self, stepped: Stepped, error: StoreError | None) -> None:
         """The step did not become durable, or nobody knows: history will tell."""
         entry = stepped.entry
         entry.mailbox[:0] = stepped.mails
@@ -346,13 +397,17 @@ class Dispatcher:
         entry.stage = Stage.STUCK
         self._attempts.dismiss_suspects(entry)
         self.stuck[entry.workflow_id] = reason
+        self._keeper.mark(entry.workflow_id, reason)
+        self._observers.stuck(entry.workflow_id, reason)
         waiting, entry.mailbox = [*mails, *entry.mailbox], []
         for mail in waiting:
             self._post_to_stuck(entry, mail)
         self.closings.fail(entry.workflow_id, WorkflowStuckError(entry.workflow_id, reason))
 
     def _post_to_stuck(self, entry: Entry, mail: Mail) -> None:
-        if mail.receipt is not None:
+        if isinstance(mail.arrival, ActivityOutcome):
+            entry.running.pop(mail.arrival.activity_id, None)
+        if not self._keeper.keep(entry.workflow_id, mail) and mail.receipt is not None:
             reason = self.stuck[entry.workflow_id]
             mail.receipt.settle(WorkflowStuckError(entry.workflow_id, reason))
 

@@ -14,7 +14,7 @@ import attrs
 from aion_core import events as e
 from aion_core.authoring.signals import Signal
 from aion_core.codec import to_micros
-from aion_core.contracts import EventStore, RunPage
+from aion_core.contracts import EVERYTHING, EngineView, EventStore, RunFilter, RunPage
 from aion_core.errors import (
     EngineStoppedError,
     UnknownWorkflowTypeError,
@@ -24,7 +24,7 @@ from aion_core.errors import (
     WorkflowUsageError,
 )
 from aion_core.history import WorkflowSummary
-from aion_core.ids import RunId, WorkflowId, validated_workflow_id
+from aion_core.ids import PackageVersion, RunId, WorkflowId, validated_workflow_id
 from aion_core.machine.arrivals import Arrival, SignalSentToRun, StartRequest
 from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.catalog import WorkflowCatalog, call_of
@@ -32,7 +32,7 @@ from aion_runtime.clock import Clock
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.entries import Receipt
 from aion_runtime.handles import WorkflowHandle
-from aion_runtime.recovery import RecoveryReport
+from aion_runtime.recovery.startup import StartupReport
 
 __all__ = ["Engine"]
 
@@ -41,14 +41,14 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class Engine:
+class Engine(EngineView):
     """Starts workflows, sends them signals, tells how they end.
 
     Attributes:
         recovery_report: what was found when the store was opened.
     """
 
-    recovery_report: RecoveryReport
+    recovery_report: StartupReport
 
     def __init__(
         self,
@@ -87,7 +87,8 @@ class Engine:
             InvalidIdError: the id cannot be one.
         """
         definition, positional, keywords = call_of(workflow, args)
-        if self._catalog(definition.name) is not definition:
+        self._catalog(definition.name)
+        if not self._catalog.holds(definition):
             raise WorkflowUsageError(
                 f"the engine has another workflow named {definition.name!r}; "
                 "start the one that was given to open_engine(workflows=[...])"
@@ -102,7 +103,7 @@ class Engine:
                 workflow_type=definition.name,
                 input=definition.signature.encode_arguments(positional, keywords, self._converter),
                 run_id=RunId(str(uuid.uuid4())),
-                package_version=e.UNVERSIONED,
+                package_version=PackageVersion(self._catalog.version_of(definition.name)),
                 random_seed=secrets.randbits(63),
             ),
         )
@@ -112,13 +113,20 @@ class Engine:
         """A handle by id; whether there is such a workflow shows when it is used."""
         return WorkflowHandle(self, validated_workflow_id(workflow_id))
 
-    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
         """Workflows, newest start first; pass the page's ``cursor`` on for the next.
 
-        Open runs that this engine cannot move say why in ``stuck``.
+        Open runs that this engine cannot move say why in ``stuck``; the filter knows of those that
+        it has tried to move.
         """
-        page = await self._open_store().list_runs(limit=limit, cursor=cursor)
+        page = await self._open_store().list_runs(filter, limit=limit, cursor=cursor)
         return attrs.evolve(page, runs=[self._with_reason(summary) for summary in page.runs])
+
+    async def describe(self, workflow_id: str) -> WorkflowSummary:
+        """One line about a workflow. Raises `WorkflowNotFoundError`."""
+        return await self._describe(validated_workflow_id(workflow_id))
 
     async def _describe(self, workflow_id: WorkflowId) -> WorkflowSummary:
         """One line about a workflow. Raises `WorkflowNotFoundError`."""

@@ -11,10 +11,10 @@ import trio
 from aion_core.errors import AionError
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, WorkflowId
-from aion_core.machine.arrivals import Arrival, TimerDue
+from aion_core.machine.arrivals import ActivityOutcome, Arrival, TimerDue
 from aion_core.machine.run import Run
 from aion_runtime.alarms import Alarm
-from aion_runtime.executor import Attempt
+from aion_runtime.attempt import Attempt
 
 __all__ = ["Entry", "Mail", "Receipt", "Stage"]
 
@@ -43,10 +43,15 @@ class Receipt:
 
 @attrs.frozen
 class Mail:
-    """An arrival on its way, and who wants to know what became of it."""
+    """An arrival on its way, and who wants to know what became of it.
+
+    Attributes:
+        message_id: the message in the store that it was read from, consumed with it.
+    """
 
     arrival: Arrival
     receipt: Receipt | None = None
+    message_id: str | None = None
 
 
 class Stage(enum.Enum):
@@ -59,7 +64,7 @@ class Stage(enum.Enum):
     READY    resident, arrivals wait for the next step
     WRITING  a step is being appended; arrivals gather
     BACKOFF  an append or a read failed; loaded again after a while
-    STUCK    its code does not fit; nothing happens before a restart
+    STUCK    it cannot go on here; what arrives is kept in the store for the next engine
     ======== ============================================================
     """
 
@@ -87,6 +92,7 @@ class Entry:
         inherited: activities, as they were found, whose attempt a former process may have begun.
         recovered: it has been loaded before in this engine's life.
         failures: appends and reads that failed one after the other.
+        head: seq of the last event, as far as is known of a run that is stuck.
     """
 
     workflow_id: WorkflowId
@@ -99,6 +105,16 @@ class Entry:
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False
     failures: int = 0
+    head: int = 0
+
+    def has_outcome_of(self, row: ActivityRow) -> bool:
+        """Is the end of an activity's current attempt about to be taken?"""
+        return any(
+            isinstance(mail.arrival, ActivityOutcome)
+            and mail.arrival.scheduled_seq == row.scheduled_seq
+            and mail.arrival.attempt == row.attempt
+            for mail in self.mailbox
+        )
 
     def take_mail(self) -> list[Mail]:
         """Empty the mailbox: as it came, but due timers last.

@@ -45,13 +45,14 @@ class WorkflowHandle(Generic[R_co]):
     async def signal(self, signal: Signal[T], value: T, *, signal_id: str | None = None) -> None:
         """Send a value. It is durable when this returns.
 
+        To a run that cannot go on in this engine it is kept, and received when the run goes on.
+
         Args:
             signal_id: the sender's name for this one sending: sent again, it is taken once.
 
         Raises:
             WorkflowNotFoundError: there is no such workflow.
             WorkflowClosedError: it has ended; nothing was delivered.
-            WorkflowStuckError: it is open, but this engine cannot move it; nothing was delivered.
             PayloadError: the value does not fit the signal's type.
         """
         await self._engine._send_signal(self.workflow_id, signal, value, signal_id)

@@ -6,8 +6,7 @@ caller still leaves in order: its attempts are drained, their outcomes recorded,
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from types import ModuleType
@@ -16,19 +15,35 @@ from typing import Any
 import trio
 
 from aion_core.authoring.workflows import Workflow
-from aion_core.contracts import EventStore, StoreWriter
-from aion_core.errors import ConfigError
-from aion_core.payloads import PayloadConverter
+from aion_core.contracts import (
+    ActiveWorkflowRecoverySeam,
+    EventStore,
+    LiveExecutor,
+    RecoveryDriver,
+    StoreWriter,
+)
+from aion_core.errors import PluginError
 from aion_core.plugins import PluginManager
 from aion_core.policies import seconds
 from aion_runtime.alarms import Alarms
+from aion_runtime.assembling import (
+    Choices,
+    NonDeterminismPolicy,
+    Parts,
+    assemble,
+    installed_plugins,
+    store_url,
+)
 from aion_runtime.attempts import AttemptManager
-from aion_runtime.catalog import WorkflowCatalog
+from aion_runtime.catalog import VersionPolicy
 from aion_runtime.clock import Clock, SystemClock
+from aion_runtime.configuration import load_configuration
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
-from aion_runtime.executor import LocalExecutor
-from aion_runtime.recovery import recover_due_runs
+from aion_runtime.heartbeats import Heartbeats
+from aion_runtime.keeping import Keeper
+from aion_runtime.loading import RunLoader
+from aion_runtime.recovery.startup import recover_due_runs
 from aion_runtime.stopping import SigtermListener, UndividedContext
 from aion_runtime.timers import TimerService
 
@@ -42,28 +57,30 @@ def open_store(
 
     Args:
         store: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory:`` …; when not
-            given, the environment variable ``AION_STORE``.
+            given, the configured one: ``AION_STORE``, or ``store`` in ``aion.toml``.
         plugins: where stores are found; the installed plugins when not given.
 
     Raises:
         ConfigError: no store is named, or no installed plugin serves its scheme.
     """
-    url = store if store is not None else os.environ.get("AION_STORE")
-    if not url:
-        raise ConfigError(
-            "no store is named; write open_engine('sqlite:///aion.db', ...), "
-            "or set AION_STORE=sqlite:///aion.db"
-        )
-    return (plugins or _installed_plugins()).open_store(url)
+    configuration = load_configuration(arguments={"store": store})
+    url = store_url(configuration)
+    return (plugins or installed_plugins(configuration)).open_store(url)
 
 
 def open_engine(
     store: str | EventStore | None = None,
     *,
     workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
+    executor: str | LiveExecutor | None = None,
+    recovery_driver: str | RecoveryDriver | None = None,
+    recovery_seam: str | ActiveWorkflowRecoverySeam | None = None,
     plugins: PluginManager | None = None,
+    on_version_mismatch: VersionPolicy = "replay",
+    on_nondeterminism: NonDeterminismPolicy = "hold",
     clock: Clock | None = None,
     shutdown_grace: float | timedelta = 5.0,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> AbstractAsyncContextManager[Engine]:
     """Run workflows for the length of an ``async with``.
 
@@ -74,39 +91,59 @@ def open_engine(
     program has no handler for it; of several engines the first opened hears it.
 
     Args:
-        store: a URL, an open store, or None for the one that ``AION_STORE`` names.
-        workflows: definitions, or modules with definitions; only these run.
-        plugins: where stores are found; the installed plugins when not given.
+        store: a URL, an open store, or None for the configured one.
+        workflows: definitions, or modules with definitions; only these run, and those that
+            installed plugins bring.
+        executor: what runs activities: the name of an installed one, or an executor; when not
+            given, the configured one. So with ``recovery_driver`` and ``recovery_seam``.
+        plugins: where all of these are found; the installed plugins when not given.
+        on_version_mismatch: ``replay`` lets a run that other code began go on by the loaded code
+            if that fits its history; ``strict`` holds it until its own code is there.
+        on_nondeterminism: ``hold`` leaves a run as it is whose code does not fit its history,
+            until fitting code is there; ``fail`` ends it.
         clock: another time than the machine's, for tests.
         shutdown_grace: seconds that running activities have when the engine stops.
+        settings: tables by the names of the plugins that get them.
 
     Raises:
-        ConfigError: no store is named, no plugin serves it, or two workflows have one name.
+        ConfigError: no store is named, a name is that of nothing installed, or two workflows have
+            one name.
+        PluginError: a plugin cannot be loaded, or fails.
         StoreUnavailableError: the store cannot be opened, or another engine holds it.
         FencedError: raised on leaving, when another engine took the store over.
     """
+    choices = Choices(
+        store=store if isinstance(store, str) else None,
+        workflows=tuple(workflows),
+        executor=executor,
+        recovery_driver=recovery_driver,
+        recovery_seam=recovery_seam,
+        plugins=plugins,
+        on_version_mismatch=on_version_mismatch,
+        on_nondeterminism=on_nondeterminism,
+        settings=settings,
+    )
+    given = store if isinstance(store, EventStore) else None
     return UndividedContext(
-        _opened_engine(store, workflows, plugins, clock or SystemClock(), seconds(shutdown_grace))
+        _opened_engine(given, choices, clock or SystemClock(), seconds(shutdown_grace))
     )
 
 
 @asynccontextmanager
 async def _opened_engine(
-    store: str | EventStore | None,
-    workflows: Iterable[Workflow[..., Any] | ModuleType],
-    plugins: PluginManager | None,
-    clock: Clock,
-    grace: float,
+    store: EventStore | None, choices: Choices, clock: Clock, grace: float
 ) -> AsyncIterator[Engine]:
-    converter = PayloadConverter()
-    catalog = WorkflowCatalog(workflows, converter)
-    opened = (
-        nullcontext(store) if isinstance(store, EventStore) else open_store(store, plugins=plugins)
-    )
+    parts = assemble(choices)
+    opened: AbstractAsyncContextManager[EventStore]
+    if store is not None:
+        opened = nullcontext(store)
+    else:
+        opened = parts.plugins.open_store(store_url(parts.configuration))
     error: BaseException | None = None
     with SigtermListener() as sigterm:
         async with opened as event_store, event_store.writer() as writer:
-            host = _Host(event_store, writer, catalog, converter, clock, sigterm)
+            host = _Host(event_store, writer, parts, clock, sigterm)
+            parts.plugins.engine_starting(host.engine)
             async with trio.open_nursery() as nursery:
                 # Not `start`: when cancelled meanwhile, it would wait for the end of the services.
                 nursery.start_soon(host.run, name="aion engine")
@@ -119,12 +156,20 @@ async def _opened_engine(
                 except BaseException as raised:
                     error = raised
                 hurry = await host.shut_down(grace)
+            plugin_error = _tell_stopped(parts.plugins, host.engine)
         if host.failure is not None:
             raise host.failure from error
-        if error is not None:
-            raise error
-        if hurry is not None:
-            raise hurry
+        for each in (error, hurry, plugin_error):
+            if each is not None:
+                raise each
+
+
+def _tell_stopped(plugins: PluginManager, engine: Engine) -> PluginError | None:
+    try:
+        plugins.engine_stopped(engine)
+    except PluginError as error:
+        return error
+    return None
 
 
 class _Host:
@@ -139,27 +184,36 @@ class _Host:
         self,
         store: EventStore,
         writer: StoreWriter,
-        catalog: WorkflowCatalog,
-        converter: PayloadConverter,
+        parts: Parts,
         clock: Clock,
         sigterm: SigtermListener,
     ) -> None:
         self._store = store
+        self._parts = parts
         self._clock = clock
-        self._converter = converter
         self._sigterm = sigterm
         self._after_crash = writer.after_crash
         self._alarms = Alarms(clock.now, clock.sleep_until)
         self._delays = Alarms(clock.monotonic, clock.sleep_until_monotonic)
+        self._keeper = Keeper(store, writer, clock, self._fail)
+        self._heartbeats = Heartbeats(store, writer)
         self._dispatcher = Dispatcher(
-            store, writer, catalog, converter, clock, self._delays, self._fail
+            store,
+            writer,
+            RunLoader(store, parts.context, parts.seam, parts.driver),
+            self._keeper,
+            parts.observers,
+            clock,
+            self._delays,
+            self._fail,
+            fails_on_violation=parts.fails_on_violation,
         )
         self._timers = TimerService(store, clock, self._dispatcher.post)
         self._services = trio.CancelScope(shield=True)
         self._started = trio.Event()
         self._ended = trio.Event()
         self._grace = trio.CancelScope()
-        self.engine = Engine(store, catalog, converter, self._dispatcher, clock)
+        self.engine = Engine(store, parts.catalog, parts.context.converter, self._dispatcher, clock)
         self.body = trio.CancelScope()
         self.failure: BaseException | None = None
 
@@ -171,10 +225,14 @@ class _Host:
                 async with trio.open_nursery() as nursery:
                     self._attempts = AttemptManager(
                         nursery,
-                        LocalExecutor(self._converter, self._delays),
+                        self._parts.executor,
+                        self._parts.context.converter,
                         self._clock,
                         self._alarms,
+                        self._delays,
                         self._dispatcher.post,
+                        self._heartbeats,
+                        self._parts.observers.attempted,
                         after_crash=self._after_crash,
                     )
                     self._dispatcher.connect(self._attempts, self._timers.arm)
@@ -183,6 +241,8 @@ class _Host:
                         ("delays", self._delays.run),
                         ("loader", self._dispatcher.run_loads),
                         ("dispatcher", self._dispatcher.run_steps),
+                        ("keeper", self._keeper.run),
+                        ("heartbeats", self._heartbeats.run),
                         ("sigterm", self._listen),
                     ):
                         nursery.start_soon(_protected, service, name=f"aion {name}")
@@ -251,8 +311,3 @@ def _bare(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def _installed_plugins() -> PluginManager:
-    disabled = os.environ.get("AION_DISABLE_PLUGINS", "")
-    return PluginManager.installed(disabled=[name for name in disabled.split(",") if name])

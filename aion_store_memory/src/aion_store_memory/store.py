@@ -1,9 +1,9 @@
-"""The store: the contract over a dict of workflows. No I/O: an append awaits nothing."""
+"""The store: the contract over tables of dicts. No I/O: what is waited for is only one's turn."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -11,20 +11,31 @@ import trio
 
 from aion_core.codec import to_micros
 from aion_core.contracts import (
-    Append,
+    EVERYTHING,
+    Answer,
     DueTimer,
     EventStore,
+    FeedItem,
+    Message,
     OpenActivity,
+    Package,
+    PackageRoute,
+    RunFilter,
     RunPage,
+    StoreCapabilities,
+    StoredMessage,
     StoreProvider,
+    StoreStats,
     StoreWriter,
 )
-from aion_core.errors import ConfigError, FencedError, StoreError, StoreUnavailableError
+from aion_core.errors import ConfigError, StoreUnavailableError
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
 from aion_core.storing import read_cursor, require_limit, write_cursor
-from aion_store_memory.workflow import StoredWorkflow
+from aion_store_memory.contents import Contents
+from aion_store_memory.mailbox import require_storable
+from aion_store_memory.writer import MemoryWriter
 
 __all__ = ["MemoryStore", "open_store", "provider"]
 
@@ -51,10 +62,11 @@ provider = StoreProvider(open=open_store, description="in memory, forgotten at t
 class MemoryStore(EventStore):
     """A store that lives as long as this object, across any number of writers."""
 
+    capabilities = StoreCapabilities(persistent=False, multi_process=False)
+
     def __init__(self) -> None:
-        self._workflows: dict[WorkflowId, StoredWorkflow] = {}
-        self._epoch = 0
-        self._writer: _MemoryWriter | None = None
+        self._contents = Contents()
+        self._writer: MemoryWriter | None = None
 
     @asynccontextmanager
     async def writer(self, *, takeover: bool = False) -> AsyncIterator[StoreWriter]:
@@ -66,7 +78,7 @@ class MemoryStore(EventStore):
                     "stop its writer first"
                 )
             self._writer.fenced = True
-        writer = self._writer = _MemoryWriter(self._workflows, after_crash=self._writer is not None)
+        writer = self._writer = MemoryWriter(self._contents, after_crash=self._writer is not None)
         try:
             yield writer
         finally:
@@ -74,26 +86,35 @@ class MemoryStore(EventStore):
             if self._writer is writer:
                 self._writer = None
 
-    async def read_history(self, workflow_id: WorkflowId) -> Sequence[HistoryEvent]:
+    async def read_history_from(
+        self, workflow_id: WorkflowId, seq: int, limit: int | None = None
+    ) -> Sequence[HistoryEvent]:
         await trio.lowlevel.checkpoint()
+        if limit is not None:
+            require_limit(limit)
+        workflow = self._contents.workflows.get(workflow_id)
+        if workflow is None:
+            return []
+        first = max(seq, 1) - 1
+        rows = workflow.rows[first : None if limit is None else first + limit]
         events: list[HistoryEvent] = []
-        workflow = self._workflows.get(workflow_id)
-        if workflow is not None:
-            for event in workflow.decode(workflow.rows.copy()):
-                events.append(event)
-                if len(events) % EVENTS_PER_SLICE == 0:
-                    await trio.lowlevel.checkpoint()
+        for event in workflow.decode(rows):
+            events.append(event)
+            if len(events) % EVENTS_PER_SLICE == 0:
+                await trio.lowlevel.checkpoint()
         return events
 
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
         await trio.lowlevel.checkpoint()
-        workflow = self._workflows.get(workflow_id)
+        workflow = self._contents.workflows.get(workflow_id)
         return None if workflow is None else workflow.summary
 
-    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
         await trio.lowlevel.checkpoint()
         require_limit(limit)
-        runs = sorted((workflow.summary for workflow in self._workflows.values()), key=_place)
+        runs = sorted(self._matching(filter), key=_place)
         if cursor is not None:
             started_at, workflow_id = read_cursor(cursor)
             last = (-started_at, workflow_id)
@@ -101,67 +122,85 @@ class MemoryStore(EventStore):
         page = runs[:limit]
         return RunPage(page, write_cursor(page[-1]) if len(runs) > limit else None)
 
+    async def count(self, filter: RunFilter = EVERYTHING) -> int:
+        await trio.lowlevel.checkpoint()
+        return len(self._matching(filter))
+
+    async def feed(self, after: int = 0, limit: int = 1000) -> Sequence[FeedItem]:
+        await trio.lowlevel.checkpoint()
+        require_limit(limit)
+        return self._contents.feed(after, limit)
+
     async def open_activities(
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
     ) -> Sequence[OpenActivity]:
         await trio.lowlevel.checkpoint()
         require_limit(limit)
         rows = [
-            OpenActivity(workflow.workflow_id, activity)
-            for workflow in self._workflows.values()
-            for activity in workflow.projection.activities.values()
-            if after is None or (workflow.workflow_id, activity.scheduled_seq) > after
+            row
+            for row in self._contents.activities()
+            if after is None or (row.workflow_id, row.activity.scheduled_seq) > after
         ]
         rows.sort(key=lambda row: (row.workflow_id, row.activity.scheduled_seq))
         return rows[:limit]
 
     async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
         await trio.lowlevel.checkpoint()
-        due = [row for row in self._timers() if row.timer.fire_at <= as_of]
+        due = [row for row in self._contents.timers() if row.timer.fire_at <= as_of]
         due.sort(key=lambda row: (row.timer.fire_at, row.timer.started_seq, row.workflow_id))
         return due
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         await trio.lowlevel.checkpoint()
-        instants = (row.timer.fire_at for row in self._timers())
+        instants = (row.timer.fire_at for row in self._contents.timers())
         return min((at for at in instants if after is None or at > after), default=None)
 
-    def _timers(self) -> list[DueTimer]:
+    async def seen(self, workflow_id: WorkflowId, ids: Collection[str]) -> frozenset[str]:
+        await trio.lowlevel.checkpoint()
+        workflow = self._contents.workflows.get(workflow_id)
+        if workflow is None:
+            return frozenset()
+        projection = workflow.projection
+        return frozenset(ids) & (projection.signal_ids | projection.update_ids)
+
+    async def limit_starts(self, name: str, since: datetime) -> Sequence[datetime]:
+        await trio.lowlevel.checkpoint()
+        return [at for at in self._contents.starts(name) if at >= since]
+
+    async def post(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        require_storable(message)
+        self._contents.mailbox.post(message)
+
+    async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
+        await trio.lowlevel.checkpoint()
+        require_limit(limit)
+        return self._contents.mailbox.page(after, limit)
+
+    async def fetch_answer(self, message_id: str) -> Answer | None:
+        await trio.lowlevel.checkpoint()
+        return self._contents.mailbox.fetch(message_id)
+
+    async def list_packages(self) -> Sequence[Package]:
+        await trio.lowlevel.checkpoint()
+        packages = self._contents.packages.values()
+        return sorted(
+            packages, key=lambda each: (each.workflow_type, each.deployed_at, each.version)
+        )
+
+    async def list_package_routes(self) -> Sequence[PackageRoute]:
+        await trio.lowlevel.checkpoint()
         return [
-            DueTimer(workflow.workflow_id, timer)
-            for workflow in self._workflows.values()
-            for timer in workflow.projection.timers.values()
+            PackageRoute(name, version) for name, version in sorted(self._contents.routes.items())
         ]
 
-
-class _MemoryWriter(StoreWriter):
-    def __init__(self, workflows: dict[WorkflowId, StoredWorkflow], *, after_crash: bool) -> None:
-        self._workflows = workflows
-        # Only of a writer that was taken over: memory does not survive any other crash.
-        self.after_crash = after_crash
-        self.fenced = False
-        self.closed = False
-
-    async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
+    async def stats(self) -> StoreStats:
         await trio.lowlevel.checkpoint()
-        if self.closed:
-            raise StoreError("this writer has been closed, nothing was written; get a new one")
-        if self.fenced:
-            raise FencedError(
-                "another writer has taken over this store in memory; nothing was written, "
-                "and this one can write no more"
-            )
-        return [self._append(append) for append in appends]
+        return self._contents.stats()
 
-    def _append(self, append: Append) -> StoreError | None:
-        workflow_id = append.workflow_id
-        workflow = self._workflows.get(workflow_id) or StoredWorkflow(workflow_id)
-        try:
-            workflow.append(append)
-        except StoreError as refusal:
-            return refusal
-        self._workflows[workflow_id] = workflow
-        return None
+    def _matching(self, filter: RunFilter) -> list[WorkflowSummary]:
+        summaries = (workflow.summary for workflow in self._contents.workflows.values())
+        return [summary for summary in summaries if filter.matches(summary)]
 
 
 def _place(run: WorkflowSummary) -> tuple[int, str]:

@@ -1,36 +1,92 @@
-"""Appends made ready to be written. Whatever can be wrong with one alone is found out here,
-before a transaction has begun and without looking at the file.
+"""Writes made ready to be written. Whatever can be wrong with one alone is found out here, before
+a transaction has begun and without looking at the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from aion_core import events as e
 from aion_core.contracts import Append
-from aion_core.history import Change, changes
+from aion_core.errors import StoreError
+from aion_core.history import Change, RunReopened, changes
 from aion_core.ids import WorkflowId
 from aion_core.storing import EventRow, event_rows
+from aion_store_sqlite.mail import AnswerRow, MessageRow, answer_row, message_row
 
-__all__ = ["EncodedAppend", "encode"]
+__all__ = ["EncodedAppend", "SideWrite", "encode", "seen_id"]
 
 
 class EncodedAppend(NamedTuple):
-    """An append as rows and changes."""
+    """An append as rows and changes.
+
+    Attributes:
+        seen: signal and update ids among the events.
+        has_mail: it consumes, posts or answers messages.
+        looks_back: a change looks at events, so they have to be written before it.
+    """
 
     workflow_id: WorkflowId
     expected_seq: int
     events: Sequence[EventRow]
     changes: Sequence[Change]
+    seen: Sequence[str]
+    has_mail: bool
+    looks_back: bool
+    consume: Sequence[str]
+    post: Sequence[MessageRow]
+    answer: Sequence[AnswerRow]
+
+
+class SideWrite(NamedTuple):
+    """Something else that a writer writes.
+
+    Attributes:
+        what: for the error, when it cannot be stored.
+        apply: makes it within the transaction; raises `StoreError` having left nothing.
+        moves_heads: histories may end elsewhere afterwards.
+    """
+
+    what: str
+    apply: Callable[[sqlite3.Cursor], object]
+    moves_heads: bool = False
 
 
 def encode(append: Append) -> EncodedAppend:
     """Encode an append.
 
     Raises:
-        StoreError: it has no events, or others than the next ones of its workflow, or one of them
+        StoreError: it has other events than the next ones of its workflow, or something in it
             has no stored form.
     """
     rows = event_rows(append)
-    found = [change for event in append.events if (change := changes(event)) is not None]
-    return EncodedAppend(append.workflow_id, append.expected_seq, rows, found)
+    try:
+        found = [change for event in append.events if (change := changes(event)) is not None]
+    except OverflowError as error:
+        raise StoreError(
+            f"an append to workflow {append.workflow_id!r} after event {append.expected_seq} "
+            f"cannot be stored: {error}"
+        ) from error
+    return EncodedAppend(
+        append.workflow_id,
+        append.expected_seq,
+        rows,
+        found,
+        [seen for event in append.events if (seen := seen_id(event)) is not None],
+        bool(append.consume or append.post or append.answer),
+        any(change.__class__ is RunReopened for change in found),
+        tuple(append.consume),
+        [message_row(message) for message in append.post],
+        [answer_row(answer) for answer in append.answer],
+    )
+
+
+def seen_id(event: e.HistoryEvent) -> str | None:
+    """The id by which an event's sender knows it, when it has one."""
+    if event.__class__ is e.SignalReceived:
+        return event.signal_id
+    if event.__class__ is e.UpdateAccepted:
+        return event.update_id
+    return None

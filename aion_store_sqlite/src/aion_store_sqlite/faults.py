@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aion_core.errors import StoreError, StoreUnavailableError
 
-__all__ = ["commit_fault", "fault", "readable"]
+__all__ = ["commit_fault", "fault", "readable", "transaction"]
 
 
 def fault(error: sqlite3.Error, path: Path) -> StoreError:
@@ -48,6 +48,34 @@ def readable(path: Path) -> Iterator[None]:
         raise StoreError(
             f"{str(path)!r} holds a row that cannot be read ({error}); restore it from a back-up"
         ) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Cursor]:
+    """A short transaction beside the writer's, of this or another process.
+
+    Raises:
+        StoreUnavailableError: nothing was written.
+        StoreError: nothing was written, or that cannot be told.
+    """
+    try:
+        # If an earlier rollback failed, it has to succeed before anything is written.
+        connection.rollback()
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        yield cursor
+    except BaseException as error:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        if isinstance(error, sqlite3.Error):
+            raise fault(error, path) from error
+        raise
+    try:
+        cursor.execute("COMMIT")
+    except sqlite3.Error as error:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        raise commit_fault(error, path) from error
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,5 +1,5 @@
-"""The log: writes batches of appends, one transaction for each. Runs in the writing connection's
-thread; waits for nobody and knows of no tasks.
+"""The log: writes batches of appends and what else a writer writes, one transaction for each batch.
+Runs in the writing connection's thread; waits for nobody and knows of no tasks.
 """
 
 from __future__ import annotations
@@ -8,16 +8,24 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from aion_core.errors import FencedError, SequenceConflictError, StoreError
+from aion_core.errors import (
+    FencedError,
+    MessageGoneError,
+    SequenceConflictError,
+    StoreError,
+)
 from aion_core.history import RunClosed, RunOpened
 from aion_core.ids import WorkflowId
-from aion_store_sqlite.encoded import EncodedAppend
+from aion_store_sqlite import mail
+from aion_store_sqlite.encoded import EncodedAppend, SideWrite
 from aion_store_sqlite.faults import commit_fault, fault
-from aion_store_sqlite.rows import NotOpenError, apply_change, create_workflow
+from aion_store_sqlite.rows import NotOpenError, apply_change, create_workflow, note_seen
 
-__all__ = ["Claim", "Log"]
+__all__ = ["Claim", "Log", "Write"]
+
+Write: TypeAlias = EncodedAppend | SideWrite
 
 MAX_HEADS = 10_000
 """Workflows whose heads are kept in memory; the others are looked up."""
@@ -75,9 +83,10 @@ class Log:
             raise
 
     def commit(
-        self, connection: sqlite3.Connection, epoch: int, batch: Sequence[EncodedAppend]
-    ) -> list[StoreError | None]:
-        """Write a batch: for each append None, or why it alone was refused.
+        self, connection: sqlite3.Connection, epoch: int, batch: Sequence[Write]
+    ) -> list[object]:
+        """Write a batch: for each append None, for each other write its result; instead of either
+        a `StoreError`, when that one alone was refused.
 
         Raises:
             FencedError: the epoch is over; nothing was written.
@@ -88,15 +97,15 @@ class Log:
             cursor = self._authorized(connection, epoch)
             heads: dict[WorkflowId, _Head] = {}
             try:
-                refusals = self._write_together(cursor, batch, heads)
+                results = self._write_together(cursor, batch, heads)
             except _FAULTS_OF_ONE:
-                # Somewhere in the batch; found by giving each append a savepoint of its own. The
+                # Somewhere in the batch; found by giving each write a savepoint of its own. The
                 # cached heads are not trusted either: a wrong one ends here, too.
                 connection.rollback()
                 self._heads.clear()
                 heads.clear()
                 cursor = self._authorized(connection, epoch)
-                refusals = self._write_one_by_one(cursor, batch, heads)
+                results = self._write_one_by_one(cursor, batch, heads)
         except BaseException as error:
             self._forget(connection)
             if isinstance(error, sqlite3.Error):
@@ -108,7 +117,7 @@ class Log:
             self._forget(connection)
             raise commit_fault(error, self._path) from error
         self._remember(heads)
-        return refusals
+        return results
 
     @staticmethod
     def _begin(connection: sqlite3.Connection) -> sqlite3.Cursor:
@@ -156,51 +165,72 @@ class Log:
             del self._heads[next(iter(self._heads))]
 
     def _write_together(
-        self,
-        cursor: sqlite3.Cursor,
-        batch: Sequence[EncodedAppend],
-        heads: dict[WorkflowId, _Head],
-    ) -> list[StoreError | None]:
-        refusals: list[StoreError | None] = []
-        events: list[tuple[object, ...]] = []
-        for append in batch:
-            head = self._head(cursor, append.workflow_id, heads)
-            refusal = _refusal(append, head)
-            refusals.append(refusal)
-            if refusal is None:
-                heads[append.workflow_id] = head = _write_rows(cursor, append, head)
-                events += [(head.workflow, *event) for event in append.events]
-        cursor.executemany(_INSERT_EVENT, events)
-        return refusals
+        self, cursor: sqlite3.Cursor, batch: Sequence[Write], heads: dict[WorkflowId, _Head]
+    ) -> list[object]:
+        results: list[object] = []
+        lines = _Lines(cursor)
+        for write in batch:
+            if isinstance(write, EncodedAppend):
+                results.append(self._append(cursor, write, heads, lines))
+            else:
+                lines.write()
+                results.append(self._write_aside(cursor, write, heads))
+        lines.write()
+        return results
 
     def _write_one_by_one(
-        self,
-        cursor: sqlite3.Cursor,
-        batch: Sequence[EncodedAppend],
-        heads: dict[WorkflowId, _Head],
-    ) -> list[StoreError | None]:
-        refusals: list[StoreError | None] = []
-        for append in batch:
+        self, cursor: sqlite3.Cursor, batch: Sequence[Write], heads: dict[WorkflowId, _Head]
+    ) -> list[object]:
+        results: list[object] = []
+        for write in batch:
+            # Heads that it has moved go back with it.
+            tried = dict(heads)
             cursor.execute("SAVEPOINT one")
             try:
-                head = self._head(cursor, append.workflow_id, heads)
-                refusal = _refusal(append, head)
-                if refusal is None:
-                    head = _write_rows(cursor, append, head)
-                    cursor.executemany(
-                        _INSERT_EVENT, [(head.workflow, *event) for event in append.events]
-                    )
-                    heads[append.workflow_id] = head
+                result: object
+                (result,) = self._write_together(cursor, [write], tried)
+                heads = tried
+            except MessageGoneError as refusal:
+                cursor.execute("ROLLBACK TO one")
+                result = refusal
             except _FAULTS_OF_ONE as error:
                 cursor.execute("ROLLBACK TO one")
-                refusal = StoreError(
-                    f"an append to workflow {append.workflow_id!r} after event "
-                    f"{append.expected_seq} cannot be stored: {error}"
-                )
-                refusal.__cause__ = error
+                result = _unstorable(write, error)
             cursor.execute("RELEASE one")
-            refusals.append(refusal)
-        return refusals
+            results.append(result)
+        return results
+
+    def _append(
+        self,
+        cursor: sqlite3.Cursor,
+        append: EncodedAppend,
+        heads: dict[WorkflowId, _Head],
+        lines: _Lines,
+    ) -> StoreError | None:
+        head = self._head(cursor, append.workflow_id, heads)
+        refusal = _refusal(append, head)
+        if refusal is not None:
+            return refusal
+        if append.has_mail:
+            mail.consume(cursor, append.workflow_id, append.consume)
+            for message in append.post:
+                mail.post(cursor, message)
+            for answer in append.answer:
+                mail.answer(cursor, answer)
+        if append.events:
+            heads[append.workflow_id] = _write_rows(cursor, append, head, lines)
+        return None
+
+    def _write_aside(
+        self, cursor: sqlite3.Cursor, write: SideWrite, heads: dict[WorkflowId, _Head]
+    ) -> object:
+        if write.moves_heads:
+            heads.clear()
+            self._heads.clear()
+        try:
+            return write.apply(cursor)
+        except StoreError as refusal:
+            return refusal
 
     def _head(
         self, cursor: sqlite3.Cursor, workflow_id: WorkflowId, heads: dict[WorkflowId, _Head]
@@ -239,6 +269,7 @@ _NOTHING = _Head(workflow=0, seq=0, closed=False)
 _INSERT_EVENT = "INSERT INTO events (workflow, seq, kind, recorded_at, data) VALUES (?, ?, ?, ?, ?)"
 
 _FAULTS_OF_ONE = (
+    MessageGoneError,
     NotOpenError,
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -248,13 +279,13 @@ _FAULTS_OF_ONE = (
     ValueError,
     TypeError,
 )
-"""Errors for which one append's content is to blame, not the file or the disk."""
+"""Errors for which one write's content is to blame, not the file or the disk."""
 
 
 def _refusal(append: EncodedAppend, head: _Head) -> StoreError | None:
     if head.seq != append.expected_seq:
         return SequenceConflictError(append.workflow_id, append.expected_seq, head.seq)
-    if head.seq == 0 and append.events[0].kind != "WorkflowStarted":
+    if head.seq == 0 and append.events and append.events[0].kind != "WorkflowStarted":
         return StoreError(
             f"the history of workflow {append.workflow_id!r} cannot begin with "
             f"{append.events[0].kind}; a workflow's first event is WorkflowStarted"
@@ -262,13 +293,52 @@ def _refusal(append: EncodedAppend, head: _Head) -> StoreError | None:
     return None
 
 
-def _write_rows(cursor: sqlite3.Cursor, append: EncodedAppend, head: _Head) -> _Head:
+def _unstorable(write: Write, error: Exception) -> StoreError:
+    what = (
+        f"an append to workflow {write.workflow_id!r} after event {write.expected_seq}"
+        if isinstance(write, EncodedAppend)
+        else write.what
+    )
+    refusal = StoreError(f"{what} cannot be stored: {error}")
+    refusal.__cause__ = error
+    return refusal
+
+
+def _write_rows(cursor: sqlite3.Cursor, append: EncodedAppend, head: _Head, lines: _Lines) -> _Head:
     workflow, _, closed = head
-    for change in append.changes:
-        if not workflow:
-            assert isinstance(change, RunOpened)
-            workflow = create_workflow(cursor, append.workflow_id, change)
-        else:
-            apply_change(cursor, workflow, change)
+    changes = iter(append.changes)
+    if not workflow:
+        opened = next(changes)
+        assert isinstance(opened, RunOpened)
+        workflow = create_workflow(cursor, append.workflow_id, opened)
+    lines.add(workflow, append)
+    if append.looks_back:
+        lines.write()
+    for change in changes:
+        apply_change(cursor, workflow, change)
         closed = isinstance(change, RunClosed)
     return _Head(workflow, append.events[-1].seq, closed)
+
+
+class _Lines:
+    """Lines of the log, gathered: to write them together costs half as much."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+        self._events: list[tuple[object, ...]] = []
+        self._seen: list[tuple[int, str]] = []
+
+    def add(self, workflow: int, append: EncodedAppend) -> None:
+        """Take an append's events, to be written in the order in which they came."""
+        self._events += [(workflow, *event) for event in append.events]
+        if append.seen:
+            self._seen += [(workflow, found) for found in append.seen]
+
+    def write(self) -> None:
+        """Write what has been gathered."""
+        if self._events:
+            self._cursor.executemany(_INSERT_EVENT, self._events)
+            self._events = []
+        if self._seen:
+            note_seen(self._cursor, self._seen)
+            self._seen = []

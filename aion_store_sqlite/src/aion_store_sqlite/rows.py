@@ -7,14 +7,29 @@ transaction begins or ends here.
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
-from typing import assert_never
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
 
 from aion_core import history as h
 from aion_core.codec import to_micros
+from aion_core.ids import ActivityId, RunId, WorkflowId
+from aion_core.payloads import Payload
 from aion_core.status import WorkflowStatus
+from aion_store_sqlite.attributes import merge_attributes, set_attributes, to_json
+from aion_store_sqlite.columns import micros_of, payload_columns
 
-__all__ = ["NotOpenError", "apply_change", "create_workflow"]
+__all__ = [
+    "NotOpenError",
+    "apply_change",
+    "create_workflow",
+    "note_seen",
+    "put_heartbeat",
+    "put_stuck",
+]
+
+_OfRun: TypeAlias = (
+    h.RunOpened | h.RunClosed | h.RunReopened | h.RunPaused | h.RunResumed | h.AttributesMerged
+)
 
 
 class NotOpenError(Exception):
@@ -24,12 +39,16 @@ class NotOpenError(Exception):
 def create_workflow(cursor: sqlite3.Cursor, workflow_id: str, opened: h.RunOpened) -> int:
     """Make a workflow's row, with its first run; returns its number in this file."""
     cursor.execute(
-        "INSERT INTO workflows (workflow_id, run_id, workflow_type, status, started_at) "
-        "VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO workflows (workflow_id, run_id, workflow_type, status, started_at, "
+        "attributes, parent_id, parent_run_id, parent_child_key) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (workflow_id, *_opened(opened)),
     )
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    workflow = cursor.lastrowid
+    assert workflow is not None
+    if opened.attributes:
+        set_attributes(cursor, workflow, opened.attributes)
+    return workflow
 
 
 def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> None:
@@ -40,36 +59,30 @@ def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> Non
     """
     match change:
         case h.ActivityOpened(row):
-            cursor.execute(
-                "INSERT OR REPLACE INTO activities VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    workflow,
-                    row.activity_id,
-                    row.activity_type,
-                    row.scheduled_seq,
-                    row.attempt,
-                    row.delivery,
-                    _micros(row.next_attempt_at),
-                    row.cancel_requested,
-                ),
-            )
-        case h.ActivitySettled(activity_id):
+            _open_activity(cursor, workflow, row)
+        case h.ActivitySettled(activity_id, failed):
             cursor.execute(
                 "DELETE FROM activities WHERE workflow = ? AND activity_id = ?",
                 (workflow, activity_id),
             )
+            if failed:
+                cursor.execute(
+                    "UPDATE workflows SET failed_activity = ? WHERE workflow = ?",
+                    (activity_id, workflow),
+                )
         case h.AttemptPlanned(activity_id, attempt, next_attempt_at):
             cursor.execute(
                 "UPDATE activities SET attempt = ?, delivery = 1, next_attempt_at = ? "
                 "WHERE workflow = ? AND activity_id = ?",
-                (attempt, _micros(next_attempt_at), workflow, activity_id),
+                (attempt, micros_of(next_attempt_at), workflow, activity_id),
             )
             _require_row(cursor, activity_id)
-        case h.AttemptDelivered(activity_id, attempt, delivery):
+        case h.AttemptDelivered():
+            _deliver(cursor, workflow, change)
+        case h.ActivityHeld(activity_id):
             cursor.execute(
-                "UPDATE activities SET attempt = ?, delivery = ? "
-                "WHERE workflow = ? AND activity_id = ?",
-                (attempt, delivery, workflow, activity_id),
+                "UPDATE activities SET held = 1 WHERE workflow = ? AND activity_id = ?",
+                (workflow, activity_id),
             )
             _require_row(cursor, activity_id)
         case h.CancelRequested(activity_id):
@@ -79,39 +92,189 @@ def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> Non
             )
             _require_row(cursor, activity_id)
         case h.TimerArmed(timer):
-            cursor.execute(
-                "INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?)",
-                (workflow, timer.timer_id, timer.started_seq, to_micros(timer.fire_at)),
-            )
+            _arm(cursor, workflow, timer)
         case h.TimerSettled(timer_id):
             cursor.execute(
                 "DELETE FROM timers WHERE workflow = ? AND timer_id = ?", (workflow, timer_id)
             )
+        case _:
+            _apply_to_run(cursor, workflow, change)
+
+
+def note_seen(cursor: sqlite3.Cursor, rows: Iterable[tuple[int, str]]) -> None:
+    """Remember signal and update ids, each with the number of its workflow."""
+    cursor.executemany("INSERT OR IGNORE INTO seen (workflow, id) VALUES (?, ?)", rows)
+
+
+def put_heartbeat(
+    cursor: sqlite3.Cursor,
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    activity_id: ActivityId,
+    attempt: int,
+    details: Payload,
+) -> None:
+    """Keep an attempt's details with its activity, if it is the current one of an open activity."""
+    cursor.execute(
+        "UPDATE activities SET heartbeat_type = ?, heartbeat = ? "
+        "WHERE workflow = (SELECT workflow FROM workflows WHERE workflow_id = ? AND run_id = ?) "
+        "AND activity_id = ? AND attempt = ?",
+        (*payload_columns(details), workflow_id, run_id, activity_id, attempt),
+    )
+
+
+def put_stuck(cursor: sqlite3.Cursor, workflow_id: WorkflowId, reason: str | None) -> None:
+    """Say why an open workflow cannot go on, or that it can."""
+    cursor.execute(
+        "UPDATE workflows SET stuck = ? WHERE workflow_id = ? AND closed_at IS NULL",
+        (reason, workflow_id),
+    )
+
+
+def _apply_to_run(cursor: sqlite3.Cursor, workflow: int, change: _OfRun) -> None:
+    match change:
         case h.RunOpened():
             cursor.execute(
                 "UPDATE workflows SET run_id = ?, workflow_type = ?, status = ?, started_at = ?, "
-                "closed_at = NULL, failure_reason = NULL WHERE workflow = ?",
+                "attributes = ?, parent_id = ?, parent_run_id = ?, parent_child_key = ?, "
+                "closed_at = NULL, failure_reason = NULL, failed_activity = NULL, stuck = NULL "
+                "WHERE workflow = ?",
                 (*_opened(change), workflow),
             )
-        case h.RunClosed(status, closed_at, failure_reason):
-            cursor.execute("DELETE FROM timers WHERE workflow = ?", (workflow,))
-            cursor.execute("DELETE FROM activities WHERE workflow = ?", (workflow,))
+            set_attributes(cursor, workflow, change.attributes)
+        case h.RunClosed():
+            _settle_all(cursor, workflow)
             cursor.execute(
-                "UPDATE workflows SET status = ?, closed_at = ?, failure_reason = ? "
+                "UPDATE workflows SET status = ?, closed_at = ?, failure_reason = ?, "
+                "failed_activity = CASE WHEN ? THEN failed_activity END, stuck = NULL "
                 "WHERE workflow = ?",
-                (status.value, to_micros(closed_at), failure_reason, workflow),
+                (
+                    change.status.value,
+                    to_micros(change.closed_at),
+                    change.failure_reason,
+                    change.by_activity,
+                    workflow,
+                ),
             )
+        case h.RunReopened(timers, activities):
+            _settle_all(cursor, workflow)
+            for timer in timers:
+                _arm(cursor, workflow, timer)
+            for activity in activities:
+                _open_activity(cursor, workflow, activity)
+            cursor.execute(
+                "UPDATE workflows SET status = ?, closed_at = NULL, failure_reason = NULL, "
+                "failed_activity = NULL WHERE workflow = ?",
+                (WorkflowStatus.RUNNING.value, workflow),
+            )
+        case h.RunPaused():
+            _set_status(cursor, workflow, WorkflowStatus.PAUSED)
+        case h.RunResumed():
+            _set_status(cursor, workflow, WorkflowStatus.RUNNING)
+        case h.AttributesMerged(update):
+            merge_attributes(cursor, workflow, update)
         case _:
             assert_never(change)
 
 
-def _opened(opened: h.RunOpened) -> tuple[str, str, str, int]:
-    started_at = to_micros(opened.started_at)
-    return opened.run_id, opened.workflow_type, WorkflowStatus.RUNNING.value, started_at
+def _open_activity(cursor: sqlite3.Cursor, workflow: int, row: h.ActivityRow) -> None:
+    usual = (
+        workflow,
+        row.activity_id,
+        row.activity_type,
+        row.scheduled_seq,
+        row.attempt,
+        row.delivery,
+        micros_of(row.next_attempt_at),
+        row.cancel_requested,
+    )
+    # Most activities have nothing more, and each column that is bound costs half a microsecond.
+    if row.deadline is None and row.rate is None and not row.held:
+        cursor.execute(_OPEN_USUAL, usual)
+        return
+    name, window = (None, None) if row.rate is None else (row.rate.name, row.rate.window)
+    cursor.execute(_OPEN_WHOLE, (*usual, row.held, micros_of(row.deadline), name, window))
 
 
-def _micros(instant: datetime | None) -> int | None:
-    return None if instant is None else to_micros(instant)
+# In place of a former one of the same id, whose heartbeat goes with its row.
+_USUAL = (
+    "INSERT OR REPLACE INTO activities (workflow, activity_id, activity_type, scheduled_seq, "
+    "attempt, delivery, next_attempt_at, cancel_requested"
+)
+_OPEN_USUAL = f"{_USUAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_OPEN_WHOLE = (
+    f"{_USUAL}, held, deadline, rate_name, rate_window) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _deliver(cursor: sqlite3.Cursor, workflow: int, change: h.AttemptDelivered) -> None:
+    cursor.execute(
+        "UPDATE activities SET attempt = ?, delivery = ?, next_attempt_at = NULL, held = 0 "
+        "WHERE workflow = ? AND activity_id = ?",
+        (change.attempt, change.delivery, workflow, change.activity_id),
+    )
+    _require_row(cursor, change.activity_id)
+    at = to_micros(change.at)
+    cursor.execute(_NOTE_START, (at, workflow, change.activity_id))
+    if cursor.rowcount > 0:
+        cursor.execute(
+            "DELETE FROM limit_starts WHERE counts_until < ? AND name IN "
+            "(SELECT name FROM limit_starts WHERE rowid = last_insert_rowid())",
+            (at,),
+        )
+
+
+# A reopened activity's row has no rate; the event that scheduled it tells.
+_NOTE_START = """
+    INSERT INTO limit_starts (name, started_at, counts_until)
+    SELECT name, ?1, ?1 + CAST(round(1000000 * window) AS INTEGER)
+    FROM (
+        SELECT coalesce(rate_name, json_extract(options, '$.limit.name')) AS name,
+            coalesce(rate_window, json_extract(options, '$.limit.rate.window')) AS window
+        FROM (
+            SELECT rate_name, rate_window, (
+                SELECT CASE WHEN json_valid(data) THEN json_extract(data, '$.options') END
+                FROM events e
+                WHERE e.workflow = a.workflow AND e.seq = a.scheduled_seq
+            ) AS options
+            FROM activities a WHERE workflow = ?2 AND activity_id = ?3
+        )
+    )
+    WHERE window IS NOT NULL
+"""
+
+
+def _arm(cursor: sqlite3.Cursor, workflow: int, timer: h.TimerRow) -> None:
+    cursor.execute(
+        "INSERT OR REPLACE INTO timers (workflow, timer_id, started_seq, fire_at) "
+        "VALUES (?, ?, ?, ?)",
+        (workflow, timer.timer_id, timer.started_seq, to_micros(timer.fire_at)),
+    )
+
+
+def _settle_all(cursor: sqlite3.Cursor, workflow: int) -> None:
+    cursor.execute("DELETE FROM timers WHERE workflow = ?", (workflow,))
+    cursor.execute("DELETE FROM activities WHERE workflow = ?", (workflow,))
+
+
+def _set_status(cursor: sqlite3.Cursor, workflow: int, status: WorkflowStatus) -> None:
+    cursor.execute("UPDATE workflows SET status = ? WHERE workflow = ?", (status.value, workflow))
+
+
+def _opened(opened: h.RunOpened) -> tuple[object, ...]:
+    parent = opened.parent
+    return (
+        opened.run_id,
+        opened.workflow_type,
+        WorkflowStatus.RUNNING.value,
+        to_micros(opened.started_at),
+        to_json(opened.attributes),
+        *(
+            (None, None, None)
+            if parent is None
+            else (parent.workflow_id, parent.run_id, parent.child_key)
+        ),
+    )
 
 
 def _require_row(cursor: sqlite3.Cursor, activity_id: str) -> None:

@@ -4,42 +4,58 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
 from aion_core.contracts import (
-    Append,
+    EVERYTHING,
+    Answer,
+    DueRun,
     DueTimer,
     EventStore,
+    FeedItem,
+    Message,
     OpenActivity,
+    Package,
+    PackageRoute,
+    RunFilter,
     RunPage,
+    StoreCapabilities,
+    StoredMessage,
     StoreProvider,
+    StoreStats,
     StoreWriter,
 )
 from aion_core.errors import StoreError, StoreUnavailableError
 from aion_core.events import HistoryEvent
-from aion_core.history import WorkflowSummary
+from aion_core.history import RunSummary, WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.status import WorkflowStatus
 from aion_core.storing import read_cursor, require_limit
-from aion_store_sqlite import reads
+from aion_store_sqlite import due, listing, mail, packages, reads, upkeep
 from aion_store_sqlite.connection import Connection, open_connection
-from aion_store_sqlite.encoded import EncodedAppend, encode
 from aion_store_sqlite.faults import readable
-from aion_store_sqlite.group_commit import GroupCommit, committing
+from aion_store_sqlite.group_commit import committing
 from aion_store_sqlite.lock import WriterLock
-from aion_store_sqlite.log import Claim, Log
+from aion_store_sqlite.log import Claim, Log, Write
 from aion_store_sqlite.schema import create_file, forbid_writing, prepare
 from aion_store_sqlite.url import parse_url
+from aion_store_sqlite.writer import SqliteWriter
 
 __all__ = ["open_store", "provider"]
 
+Row = TypeVar("Row")
+Value = TypeVar("Value")
+
 EVENTS_PER_HOP = 1000
-"""A long history is read in pieces, so that other reads get their turn."""
+"""What is long is read in pieces, so that other reads get their turn."""
 
 
 @asynccontextmanager
@@ -76,6 +92,8 @@ def _made(name: Path) -> Path:
 
 
 class _SqliteStore(EventStore):
+    capabilities = StoreCapabilities(persistent=True, multi_process=True)
+
     def __init__(self, path: Path, main: Connection, reader: Connection) -> None:
         self._path = path
         self._main = main
@@ -88,14 +106,14 @@ class _SqliteStore(EventStore):
         with readable(self._path):
             lock, claim = await self._main.run(lambda connection: self._claim(connection, takeover))
 
-        async def commit(batch: Sequence[EncodedAppend]) -> Sequence[StoreError | None]:
+        async def commit(batch: Sequence[Write]) -> Sequence[object]:
             return await self._main.run(
                 lambda connection: self._log.commit(connection, claim.epoch, batch)
             )
 
         try:
             async with committing(commit) as group:
-                yield _SqliteWriter(group, after_crash=claim.after_crash)
+                yield SqliteWriter(group, after_crash=claim.after_crash)
         finally:
             try:
                 # Bounded by SQLite's own wait for a lock. If it cannot be said, the next writer is
@@ -123,81 +141,182 @@ class _SqliteStore(EventStore):
             lock.release()
             raise
 
-    async def read_history(self, workflow_id: WorkflowId) -> Sequence[HistoryEvent]:
-        history: list[HistoryEvent] = []
-        while True:
-            await trio.lowlevel.checkpoint()
-            read = partial(
-                reads.events_after, workflow_id=workflow_id, seq=len(history), limit=EVENTS_PER_HOP
+    async def read_history_from(
+        self, workflow_id: WorkflowId, seq: int, limit: int | None = None
+    ) -> Sequence[HistoryEvent]:
+        if limit is not None:
+            require_limit(limit)
+        before = max(seq - 1, 0)
+
+        async def piece(found: Sequence[HistoryEvent], size: int) -> Sequence[HistoryEvent]:
+            return await self._read(
+                partial(
+                    reads.events_after,
+                    workflow_id=workflow_id,
+                    seq=min(before + len(found), sys.maxsize),
+                    limit=size,
+                ),
+                unknown=[],
             )
-            try:
-                found = await self._reader.run(read)
-            except UnicodeEncodeError:
-                return []  # what is no text to a file is nobody's id
-            history += found
-            if len(found) < EVENTS_PER_HOP:
-                return history
+
+        history = await _in_pieces(piece, limit)
+        if len(history) >= EVENTS_PER_HOP and not await self._read(
+            lambda connection: reads.is_known(connection, workflow_id), unknown=False
+        ):
+            return []  # purged between two pieces: half a history would pass for a whole one
+        return history
 
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
-        await trio.lowlevel.checkpoint()
-        with readable(self._path):
-            try:
-                return await self._reader.run(
-                    lambda connection: reads.summary_of(connection, workflow_id)
-                )
-            except UnicodeEncodeError:
-                return None
+        return await self._read(
+            lambda connection: listing.summary_of(connection, workflow_id), unknown=None
+        )
 
-    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
-        await trio.lowlevel.checkpoint()
+    async def read_run_chain(self, workflow_id: WorkflowId) -> Sequence[RunSummary]:
+        return await self._read(
+            lambda connection: reads.chain_of(connection, workflow_id), unknown=[]
+        )
+
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
         require_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
-        with readable(self._path):
-            return await self._reader.run(
-                lambda connection: reads.run_page(connection, limit, after)
+        where = listing.condition(filter)
+        return await self._read(
+            lambda connection: listing.run_page(connection, where, limit, after),
+            unknown=RunPage([], None),
+        )
+
+    async def count(self, filter: RunFilter = EVERYTHING) -> int:
+        where = listing.condition(filter)
+        return await self._read(lambda connection: listing.count(connection, where), unknown=0)
+
+    async def list_active(self) -> Sequence[WorkflowId]:
+        return await self._ids(RunFilter(status=WorkflowStatus.RUNNING))
+
+    async def list_paused(self) -> Sequence[WorkflowId]:
+        return await self._ids(RunFilter(status=WorkflowStatus.PAUSED))
+
+    async def list_workflow_ids(self) -> Sequence[WorkflowId]:
+        return await self._ids(EVERYTHING)
+
+    async def feed(self, after: int = 0, limit: int = 1000) -> Sequence[FeedItem]:
+        require_limit(limit)
+
+        async def piece(found: Sequence[FeedItem], size: int) -> Sequence[FeedItem]:
+            position = found[-1].position if found else after
+            return await self._read(
+                lambda connection: reads.feed_after(connection, position, size), unknown=[]
             )
+
+        return await _in_pieces(piece, limit)
+
+    async def due_work(self, now: datetime) -> Sequence[DueRun]:
+        return await self._read(lambda connection: due.due_work(connection, now), unknown=[])
 
     async def open_activities(
         self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
     ) -> Sequence[OpenActivity]:
-        await trio.lowlevel.checkpoint()
         require_limit(limit)
-        with readable(self._path):
-            return await self._reader.run(
-                lambda connection: reads.open_activities(connection, after, limit)
-            )
+        size = min(limit, sys.maxsize)
+        return await self._read(
+            lambda connection: due.open_activities(connection, after, size), unknown=[]
+        )
 
     async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        await trio.lowlevel.checkpoint()
-        with readable(self._path):
-            return await self._reader.run(
-                lambda connection: reads.expired_timers(connection, as_of)
-            )
+        return await self._read(
+            lambda connection: due.expired_timers(connection, as_of), unknown=[]
+        )
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
+        return await self._read(lambda connection: due.next_timer(connection, after), unknown=None)
+
+    async def seen(self, workflow_id: WorkflowId, ids: Collection[str]) -> frozenset[str]:
+        return await self._read(
+            lambda connection: reads.seen_of(connection, workflow_id, ids), unknown=frozenset()
+        )
+
+    async def limit_starts(self, name: str, since: datetime) -> Sequence[datetime]:
+        return await self._read(
+            lambda connection: due.limit_starts(connection, name, since), unknown=[]
+        )
+
+    async def post(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        row = mail.message_row(message)
+        # By a transaction of its own: whoever writes this file, here or elsewhere, is not needed.
+        await self._main.run(lambda connection: mail.post_alone(connection, self._path, row))
+
+    async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
+        require_limit(limit)
+        size = min(limit, sys.maxsize)
+        return await self._read(
+            lambda connection: mail.messages_after(connection, after, size), unknown=[]
+        )
+
+    async def fetch_answer(self, message_id: str) -> Answer | None:
+        return await self._read(
+            lambda connection: mail.answer_to(connection, message_id), unknown=None
+        )
+
+    async def list_packages(self) -> Sequence[Package]:
+        return await self._read(packages.list_packages, unknown=[])
+
+    async def list_package_routes(self) -> Sequence[PackageRoute]:
+        return await self._read(packages.list_package_routes, unknown=[])
+
+    async def stats(self) -> StoreStats:
+        await trio.lowlevel.checkpoint()
+        return await self._reader.run(lambda connection: upkeep.stats(connection, self._path))
+
+    async def check(self) -> Sequence[str]:
+        found: list[str] = []
+        for look in (self._check_file, super().check, self._check_searches):
+            try:
+                found += await look()
+            except StoreError as error:
+                # So broken that it cannot be looked through.
+                found.append(str(error))
+        return found
+
+    async def _check_file(self) -> list[str]:
+        return await self._read(
+            lambda connection: upkeep.damage_of_file(connection, self._path), unknown=[]
+        )
+
+    async def _check_searches(self) -> list[str]:
+        return await self._read(upkeep.damage_of_searches, unknown=[])
+
+    async def _ids(self, filter: RunFilter) -> list[WorkflowId]:
+        where = listing.condition(filter)
+        return await self._read(
+            lambda connection: listing.workflow_ids(connection, where), unknown=[]
+        )
+
+    async def _read(
+        self, function: Callable[[sqlite3.Connection], Value], *, unknown: Value
+    ) -> Value:
+        """Read in the reading connection's thread.
+
+        Args:
+            unknown: the answer where the question is no text to a file, so nobody's name.
+        """
         await trio.lowlevel.checkpoint()
         with readable(self._path):
-            return await self._reader.run(lambda connection: reads.next_timer(connection, after))
+            try:
+                return await self._reader.run(function)
+            except UnicodeEncodeError:
+                return unknown
 
 
-class _SqliteWriter(StoreWriter):
-    def __init__(
-        self, group: GroupCommit[EncodedAppend, StoreError | None], *, after_crash: bool
-    ) -> None:
-        self._group = group
-        self.after_crash = after_crash
-
-    async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        encoded = [_encoded(append) for append in appends]
-        sound = [append for append in encoded if not isinstance(append, StoreError)]
-        # Submitted even when nothing is left: a fenced writer is to learn it.
-        outcomes = iter(await self._group.submit(sound))
-        return [append if isinstance(append, StoreError) else next(outcomes) for append in encoded]
-
-
-def _encoded(append: Append) -> EncodedAppend | StoreError:
-    try:
-        return encode(append)
-    except StoreError as error:
-        return error
+async def _in_pieces(
+    read: Callable[[Sequence[Row], int], Awaitable[Sequence[Row]]], limit: int | None
+) -> list[Row]:
+    """Read up to so many rows; ``read`` gets those that it goes on behind, and how many more."""
+    found: list[Row] = []
+    while True:
+        size = EVENTS_PER_HOP if limit is None else min(EVENTS_PER_HOP, limit - len(found))
+        piece = await read(found, size)
+        found += piece
+        if len(piece) < EVENTS_PER_HOP or len(found) == limit:
+            return found

@@ -12,6 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import attrs
 
+from aion_core.authoring.naming import checked_aliases
 from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
 from aion_core.errors import AionError
@@ -45,6 +46,7 @@ class Activity(Generic[P, R_co]):
         fn: the undecorated function.
         signature: how its arguments and result are stored.
         settings: retries and time limits of its calls.
+        aliases: former names, under which histories may know it.
     """
 
     fn: Callable[..., Any]
@@ -55,11 +57,13 @@ class Activity(Generic[P, R_co]):
         name: str,
         settings: ActivityOptions,
         signature: CallSignature,
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self.fn = fn
         self.name = name
         self.settings = settings
         self.signature = signature
+        self.aliases = aliases
         self.__doc__ = fn.__doc__
         self.__name__ = fn.__name__
         self.__qualname__ = fn.__qualname__
@@ -89,6 +93,7 @@ class Activity(Generic[P, R_co]):
             self.name,
             self.signature.encode_arguments(args, kwargs, environment.converter),
             self.settings,
+            aliases=self.aliases,
         )
         payload = await environment.run_activity(task, command, self)
         recorded: R_co = self.signature.decode_result(payload, environment.converter)
@@ -117,7 +122,7 @@ class Activity(Generic[P, R_co]):
             ),
             key=self.settings.key if key is None else key,
         )
-        return type(self)(self.fn, self.name, settings, self.signature)
+        return type(self)(self.fn, self.name, settings, self.signature, self.aliases)
 
     @property
     def is_async(self) -> bool:
@@ -148,9 +153,12 @@ class SyncActivity(Activity[P, R_co]):
 class _Decorator:
     """``@activity(...)``: typed by what it is applied to."""
 
-    def __init__(self, name: str | None, settings: ActivityOptions) -> None:
+    def __init__(
+        self, name: str | None, settings: ActivityOptions, aliases: tuple[str, ...]
+    ) -> None:
         self._name = name
         self._settings = settings
+        self._aliases = aliases
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # the first match wins, which is meant
@@ -161,7 +169,9 @@ class _Decorator:
     def __call__(self, fn: Callable[..., Any], /) -> Activity[..., Any]:
         check_definition(fn, "an activity")
         cls = AsyncActivity if inspect.iscoroutinefunction(fn) else SyncActivity
-        return cls(fn, self._name or fn.__name__, self._settings, CallSignature(fn))
+        name = self._name or fn.__name__
+        aliases = checked_aliases(self._aliases, name)
+        return cls(fn, name, self._settings, CallSignature(fn), aliases)
 
 
 @overload
@@ -176,6 +186,7 @@ def activity(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     start_to_close: float | timedelta | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> _Decorator: ...
 def activity(
     fn: Callable[..., Any] | None = None,
@@ -184,6 +195,7 @@ def activity(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     start_to_close: float | timedelta | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> Any:
     """Make a function an activity: ``@activity`` or ``@activity(retry=…, start_to_close=30)``.
 
@@ -191,12 +203,15 @@ def activity(
         name: the activity type; the function's name when not given.
         retry: when a failed attempt is tried again; five attempts by default.
         start_to_close: seconds that one attempt may take; no limit by default.
+        aliases: former names: a call recorded under one of them is still this activity's.
 
     Raises:
-        TypeError: it is a method, lambda, class or generator, or lacks annotations.
+        TypeError: it is a method, lambda, class or generator, or lacks annotations; or the aliases
+            are not a tuple of texts.
+        ValueError: an alias is empty, cannot be printed, or is the name itself.
     """
     settings = ActivityOptions(retry=retry or RetryPolicy(), start_to_close=start_to_close)
-    decorator = _Decorator(name, settings)
+    decorator = _Decorator(name, settings, aliases)
     return decorator if fn is None else decorator(fn)
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from aion_core.authoring.naming import checked_aliases
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.errors import NotInWorkflowError, WorkflowUsageError
@@ -27,6 +28,7 @@ class Workflow(Generic[P, R_co]):
         fn: the undecorated function.
         signature: how its arguments and result are stored.
         accepts: the signals it takes, by name; None when it did not say.
+        aliases: former names, under which runs may have been begun.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Workflow(Generic[P, R_co]):
         fn: Callable[P, Coroutine[Any, Any, R_co]],
         name: str,
         accepts: Sequence[Signal[Any]] | None,
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self.fn = fn
         self.name = name
         self.signature = CallSignature(fn)
+        self.aliases = aliases
         self.accepts = None if accepts is None else {signal.name: signal for signal in accepts}
         self.__doc__ = fn.__doc__
         self.__name__ = fn.__name__
@@ -78,22 +82,32 @@ class Workflow(Generic[P, R_co]):
 class _Decorator:
     """``@workflow(...)``."""
 
-    def __init__(self, name: str | None, accepts: Sequence[Signal[Any]] | None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        accepts: Sequence[Signal[Any]] | None,
+        aliases: tuple[str, ...],
+    ) -> None:
         self._name = name
         self._accepts = accepts
+        self._aliases = aliases
 
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]:
         check_definition(fn, "a workflow")
         if not inspect.iscoroutinefunction(fn):
             raise TypeError(f"the workflow {fn.__qualname__} must be an 'async def'")
-        return Workflow(fn, self._name or fn.__name__, self._accepts)
+        name = self._name or fn.__name__
+        return Workflow(fn, name, self._accepts, checked_aliases(self._aliases, name))
 
 
 @overload
 def workflow(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
 def workflow(
-    *, name: str | None = None, accepts: Sequence[Signal[Any]] | None = None
+    *,
+    name: str | None = None,
+    accepts: Sequence[Signal[Any]] | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> _Decorator: ...
 def workflow(
     fn: Callable[..., Any] | None = None,
@@ -101,6 +115,7 @@ def workflow(
     *,
     name: str | None = None,
     accepts: Sequence[Signal[Any]] | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> Any:
     """Make an async function a workflow: ``@workflow`` or ``@workflow(accepts=[approval])``.
 
@@ -108,9 +123,12 @@ def workflow(
         name: the workflow type; the function's name when not given.
         accepts: the signals it takes. The engine then refuses others, and payloads that do not
             fit, before anything is recorded.
+        aliases: former names: a run begun under one of them goes on as this workflow.
 
     Raises:
-        TypeError: it is a method, lambda, class or generator, not async, or lacks annotations.
+        TypeError: it is a method, lambda, class or generator, not async, or lacks annotations; or
+            the aliases are not a tuple of texts.
+        ValueError: an alias is empty, cannot be printed, or is the name itself.
     """
-    decorator = _Decorator(name, accepts)
+    decorator = _Decorator(name, accepts, aliases)
     return decorator if fn is None else decorator(fn)

@@ -12,7 +12,7 @@ import attrs
 
 from aion_core.errors import InvalidIdError
 from aion_core.failures import Failure
-from aion_core.ids import ActivityId, RunId, TimerId
+from aion_core.ids import ActivityId, PackageVersion, RunId, TimerId
 from aion_core.payloads import Payload
 
 __all__ = [
@@ -40,7 +40,7 @@ class StartRequest:
     workflow_type: str
     input: Payload
     run_id: RunId
-    package_version: str
+    package_version: PackageVersion
     random_seed: int
 
 

@@ -6,9 +6,10 @@ and park here, arrivals wake them from here.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Protocol
 
 from aion_core import commands as c
@@ -22,6 +23,7 @@ from aion_core.errors import (
 )
 from aion_core.ids import ActivityId, RunId, TimerId, WorkflowId, position
 from aion_core.machine.kernel import Task, checkpoint_if_cancelled, suspend, yield_turn
+from aion_core.machine.places import Places
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["ActivityDefinition", "Environment"]
@@ -45,6 +47,7 @@ class Environment:
         converter: how its values are stored.
         definitions: the activity behind each call that was issued, for who runs it.
         dropped_signals: signals whose payload fitted no receiver, with the reason, to be logged.
+        places: where in the author's code commands were issued; None when nobody asks for it.
     """
 
     def __init__(
@@ -56,41 +59,73 @@ class Environment:
         self.converter = converter
         self.definitions: dict[ActivityId, ActivityDefinition] = {}
         self.dropped_signals: list[tuple[str, PayloadError]] = []
+        self.places: Places | None = None
         self._commands: list[c.Command | None] = []
         self._fresh_timers: dict[TimerId, int] = {}
-        self._timers: dict[TimerId, Callable[[], None]] = {}
+        self._timers: dict[TimerId, tuple[int, Callable[[], None]]] = {}
         self._activities: dict[ActivityId, Task] = {}
         self._activity_types: dict[ActivityId, str] = {}
         self._keys: set[ActivityId] = set()
-        self._signals: dict[str, deque[Payload]] = {}
-        self._receivers: dict[str, dict[Task, Decode]] = {}
+        self._arrived: Counter[str] = Counter()
+        self._signals: dict[str, deque[tuple[int, Payload]]] = {}
+        self._receivers: dict[str, dict[Task, tuple[int, Decode]]] = {}
+        self._waits_begun = 0
 
     def take_commands(self) -> list[c.Command]:
-        """The commands issued since the last call, in order."""
+        """The commands issued and the awaits answered since the last call, in order."""
         commands = [command for command in self._commands if command is not None]
         self._commands.clear()
         self._fresh_timers.clear()
         return commands
 
-    def issue(self, command: c.Command) -> None:
-        """Ask something of the world."""
+    def issue(
+        self,
+        command: c.AnchoredCommand,
+        task: Task | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Ask something of the world.
+
+        Args:
+            task: on whose behalf.
+            error: why, when it is the end of the run.
+        """
+        if self.places is not None:
+            self.places.keep(command, task, error)
         self._commands.append(command)
+
+    def open_awaits(self) -> list[c.AwaitCommand]:
+        """What the code waits for, the oldest first; `Park` when nothing of it has a name.
+
+        Activities are not among them: the command that runs one awaits it, too.
+        """
+        waits: list[tuple[int, c.AwaitCommand]] = [
+            (begun, c.AwaitTimer(timer_id)) for timer_id, (begun, _) in self._timers.items()
+        ]
+        for name, receivers in self._receivers.items():
+            waits += [
+                (begun, c.AwaitSignal(name, index))
+                for index, (begun, _) in enumerate(receivers.values(), self._arrived[name])
+            ]
+        if not waits and not self._activities:
+            return [c.Park()]
+        return [command for _, command in sorted(waits, key=itemgetter(0))]
 
     def start_timer(self, task: Task, fire_at: datetime, fired: Callable[[], None]) -> TimerId:
         """Have ``fired`` called when the instant has come."""
         timer_id = TimerId(position("timer", task.path, task.next_ordinal("timer")))
         self._fresh_timers[timer_id] = len(self._commands)
-        self._timers[timer_id] = fired
+        self._timers[timer_id] = self._next_wait(), fired
         # In UTC like all that is recorded: it becomes `now` when the timer fires.
-        self.issue(c.StartTimer(timer_id, fire_at.astimezone(UTC)))
+        self.issue(c.StartTimer(timer_id, fire_at.astimezone(UTC)), task)
         return timer_id
 
-    def cancel_timer(self, timer_id: TimerId) -> None:
+    def cancel_timer(self, task: Task, timer_id: TimerId) -> None:
         """Forget a timer; one started in the same activation leaves no trace."""
         del self._timers[timer_id]
         index = self._fresh_timers.pop(timer_id, None)
         if index is None:
-            self.issue(c.CancelTimer(timer_id))
+            self.issue(c.CancelTimer(timer_id), task)
         else:
             self._commands[index] = None
 
@@ -105,7 +140,7 @@ class Environment:
         timer_id = self.start_timer(task, instant, lambda: task.kernel.wake(task))
 
         def abort() -> bool:
-            self.cancel_timer(timer_id)
+            self.cancel_timer(task, timer_id)
             return True
 
         await suspend(abort)
@@ -131,7 +166,7 @@ class Environment:
                     "give every activity call its own"
                 )
             self._keys.add(activity_id)
-        self.issue(command)
+        self.issue(command, task)
         self.definitions[activity_id] = definition
         self._activity_types[activity_id] = command.activity_type
         self._activities[activity_id] = task
@@ -141,7 +176,7 @@ class Environment:
             nonlocal requested
             if not requested:
                 requested = True
-                self.issue(c.CancelActivity(activity_id))
+                self.issue(c.CancelActivity(activity_id), task)
             return False
 
         result: Payload = await suspend(abort)
@@ -152,16 +187,17 @@ class Environment:
         await checkpoint_if_cancelled()
         waiting = self._signals.get(name)
         while waiting:
-            payload = waiting.popleft()
+            index, payload = waiting.popleft()
             try:
                 value = decode(payload)
             except PayloadError as error:
                 self.dropped_signals.append((name, error))
                 continue
+            self._commands.append(c.AwaitSignal(name, index))
             await yield_turn()
             return value
         receivers = self._receivers.setdefault(name, {})
-        receivers[task] = decode
+        receivers[task] = self._next_wait(), decode
 
         def abort() -> bool:
             del receivers[task]
@@ -173,7 +209,7 @@ class Environment:
         """Take a signal that is there already: whether there was one, and its value."""
         waiting = self._signals.get(name)
         while waiting:
-            payload = waiting.popleft()
+            _, payload = waiting.popleft()
             try:
                 return True, decode(payload)
             except PayloadError as error:
@@ -182,9 +218,10 @@ class Environment:
 
     def fire_timer(self, event: e.TimerFired) -> None:
         """Apply an arrival: a timer has come due."""
-        fired = self._timers.pop(event.timer_id, None)
+        _, fired = self._timers.pop(event.timer_id, (0, None))
         if fired is None:
             raise HistoryShapeError(f"{event.timer_id} has fired, but the code waits for none such")
+        self._commands.append(c.AwaitTimer(event.timer_id))
         fired()
 
     def settle_activity(
@@ -209,15 +246,22 @@ class Environment:
 
     def deliver_signal(self, event: e.SignalReceived) -> None:
         """Apply an arrival: the task that has waited longest gets the signal, or it waits."""
+        index = self._arrived[event.name]
+        self._arrived[event.name] = index + 1
         receivers = self._receivers.get(event.name)
         if not receivers:
-            self._signals.setdefault(event.name, deque()).append(event.payload)
+            self._signals.setdefault(event.name, deque()).append((index, event.payload))
             return
-        task, decode = next(iter(receivers.items()))
+        task, (_, decode) = next(iter(receivers.items()))
         try:
             value = decode(event.payload)
         except PayloadError as error:
             self.dropped_signals.append((event.name, error))
             return
         del receivers[task]
+        self._commands.append(c.AwaitSignal(event.name, index))
         task.kernel.wake(task, value)
+
+    def _next_wait(self) -> int:
+        self._waits_begun += 1
+        return self._waits_begun

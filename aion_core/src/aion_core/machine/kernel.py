@@ -21,6 +21,7 @@ from aion_core.ids import TaskPath
 if TYPE_CHECKING:
     from aion_core.machine.environment import Environment
     from aion_core.machine.nursery import Nursery
+    from aion_core.machine.places import Place
     from aion_core.machine.scopes import CancelScope
 
 __all__ = [
@@ -54,6 +55,7 @@ class Task:
         path: where it stands in the tree of tasks.
         scope: the innermost cancel scope it is in.
         environment: what it reaches of the world.
+        origin: where the author's code started it; None when nobody asked for places.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Task:
         "error",
         "kernel",
         "nursery",
+        "origin",
         "path",
         "scope",
         "value",
@@ -88,6 +91,7 @@ class Task:
         self.abort: Abort | None = None
         self.value: object = None
         self.error: BaseException | None = None
+        self.origin: Place | None = None
         self._counters: Counter[str] = Counter()
         context.run(_CURRENT.set, self)
 
@@ -122,6 +126,11 @@ class Kernel:
         self._tasks: dict[Task, None] = {}
         self._root_has_ended = False
 
+    @property
+    def root(self) -> Task | None:
+        """The task that was there first; None before it, and once it has ended."""
+        return next((task for task in self._tasks if task.nursery is None), None)
+
     def spawn(
         self,
         coroutine: Coroutine[Any, Any, object],
@@ -131,6 +140,8 @@ class Kernel:
     ) -> Task:
         """Add a task; it first runs when its turn comes."""
         task = Task(self, coroutine, path, nursery, context)
+        if self.environment.places is not None:
+            task.origin = self.environment.places.here()
         self._tasks[task] = None
         self._ready.append(task)
         return task

@@ -7,7 +7,6 @@ then acts on them. When that append fails the run is thrown away with `close`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -18,13 +17,14 @@ from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import (
     AionError,
+    HistoryShapeError,
     WorkflowAlreadyStartedError,
     WorkflowClosedError,
     WorkflowNotFoundError,
 )
 from aion_core.failures import Failure, FailureKind
 from aion_core.history import ActivityRow, RunProjection
-from aion_core.ids import ActivityId, WorkflowId
+from aion_core.ids import ActivityId, PackageVersion, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.environment import ActivityDefinition
 from aion_core.machine.workflow_machine import (
@@ -32,7 +32,7 @@ from aion_core.machine.workflow_machine import (
     Catalog,
     WorkflowMachine,
 )
-from aion_core.payloads import Payload, PayloadConverter
+from aion_core.payloads import PayloadConverter
 from aion_core.replay.matching import intent_of
 
 __all__ = ["MAX_DELIVERIES", "Run", "Step"]
@@ -61,6 +61,10 @@ class Run:
     Args:
         history: everything recorded so far.
         catalog: where the workflow's code is found; not asked when the run is closed.
+        machine: stands at the end of the history already; the run's own from now on. Without it
+            one is made and the history replayed on it.
+        adopt_version: of the code by which the run goes on, if another one is recorded: it is
+            recorded directly before the first arrival that this code sees.
 
     Attributes:
         projection: the run's state, at the last event recorded or decided.
@@ -69,7 +73,8 @@ class Run:
     Raises:
         UnknownWorkflowTypeError: the catalog does not have the code.
         NonDeterminismError: the code does not fit the history.
-        HistoryShapeError: the history is not one that an engine wrote.
+        HistoryShapeError: the history is not one that an engine wrote, or the machine stands
+            elsewhere.
     """
 
     def __init__(
@@ -79,6 +84,9 @@ class Run:
         catalog: Catalog,
         converter: PayloadConverter,
         guard: ActivationGuard,
+        machine: WorkflowMachine | None = None,
+        *,
+        adopt_version: PackageVersion | None = None,
     ) -> None:
         self.workflow_id = workflow_id
         self.projection = RunProjection(workflow_id, history)
@@ -86,13 +94,22 @@ class Run:
         self._converter = converter
         self._guard = guard
         self._machine: WorkflowMachine | None = None
-        self._ahead: list[c.Command] = []
+        self._adopt_version = adopt_version
+        self._ahead: list[c.AnchoredCommand] = []
         self._start: e.WorkflowStarted | None = None
         self._scheduled: dict[ActivityId, e.ActivityScheduled] = {}
         self.terminal: e.HistoryEvent | None = None
         for event in history:
             self._remember(event)
-        self._replay(history)
+        # Rows name their start, so that what a reopening took back is not found here.
+        self._scheduled = {
+            each.activity_id: _start_of(each, history)
+            for each in self.projection.activities.values()
+        }
+        if machine is None:
+            self._replay(history)
+        else:
+            self._adopt(machine)
 
     @property
     def is_open(self) -> bool:
@@ -139,14 +156,27 @@ class Run:
 
     def _replay(self, history: Sequence[e.HistoryEvent]) -> None:
         if self._start is not None and self.is_open:
-            self._machine = self._new_machine(self._start)
+            machine = self._new_machine(self._start)
             try:
-                self._ahead = self._machine.replay(history)
-                # Those were logged when they came.
-                self._machine.environment.dropped_signals.clear()
+                machine.replay(history)
+                self._adopt(machine)
             except BaseException:
-                self._machine.close()
+                machine.close()
                 raise
+
+    def _adopt(self, machine: WorkflowMachine) -> None:
+        """Make a machine the run's own that has gone through all of its history."""
+        start = self._start
+        if start is None or (machine.run_id, machine.head) != (start.run_id, self.projection.head):
+            raise HistoryShapeError(
+                f"the machine of run {machine.run_id} stands at event {machine.head}, but the "
+                f"history of workflow {self.workflow_id!r} ends at event {self.projection.head}"
+            )
+        self._machine = machine
+        if self.is_open:
+            self._ahead = machine.ahead
+        # Those were logged when they came.
+        machine.environment.dropped_signals.clear()
 
     def _new_machine(self, started: e.WorkflowStarted) -> WorkflowMachine:
         definition = self._catalog(started.workflow_type)
@@ -158,6 +188,8 @@ class Run:
         verdict = self._judge(arrival, now)
         if verdict is None or isinstance(verdict, AionError):
             return verdict
+        if self._adopt_version is not None and e.is_arrival(verdict):
+            verdict = self._adopt_code(self._adopt_version, verdict, events)
         self._record(verdict, events)
         if e.is_arrival(verdict):
             if isinstance(verdict, e.WorkflowStarted):
@@ -166,8 +198,22 @@ class Run:
             self._record_intents(self._machine.activate(verdict), verdict.recorded_at, events)
         return None
 
+    def _adopt_code(
+        self, version: PackageVersion, arrival: e.HistoryEvent, events: list[e.HistoryEvent]
+    ) -> e.HistoryEvent:
+        """Record the version that the run goes on by; returns the arrival, one place later."""
+        self._adopt_version = None
+        adopted = e.WorkflowVersionAdopted(
+            seq=arrival.seq,
+            recorded_at=arrival.recorded_at,
+            workflow_id=self.workflow_id,
+            package_version=version,
+        )
+        self._record(adopted, events)
+        return attrs.evolve(arrival, seq=arrival.seq + 1)
+
     def _record_intents(
-        self, commands: list[c.Command], recorded_at: datetime, events: list[e.HistoryEvent]
+        self, commands: list[c.AnchoredCommand], recorded_at: datetime, events: list[e.HistoryEvent]
     ) -> None:
         for command in commands:
             self._record(
@@ -182,7 +228,9 @@ class Run:
     def _remember(self, event: e.HistoryEvent) -> None:
         match event:
             case e.WorkflowStarted():
-                self._start = event
+                self._start, self.terminal = event, None
+            case e.WorkflowReopened():
+                self.terminal = None
             case e.ActivityScheduled():
                 self._scheduled[event.activity_id] = event
             case e.ActivityCompleted() | e.ActivityCancelled():
@@ -247,7 +295,7 @@ class Run:
         if self._start.workflow_type != arrival.workflow_type:
             difference = f"as {self._start.workflow_type!r}, not {arrival.workflow_type!r}"
             return WorkflowAlreadyStartedError(self.workflow_id, difference)
-        if not _same_input(self._start.input, arrival.input):
+        if not self._converter.same(self._start.input, arrival.input):
             return WorkflowAlreadyStartedError(self.workflow_id, "with another input")
         return None
 
@@ -355,16 +403,9 @@ def _kind(failure: Failure, delay: float | None) -> FailureKind:
     return "terminal" if delay is None else "retryable"
 
 
-def _same_input(first: Payload, second: Payload) -> bool:
-    """Equal as JSON: key order and spacing are no difference."""
-    if first == second:
-        return True
-    try:
-        return _canonical(first) == _canonical(second)
-    except ValueError:
-        return False
-
-
-def _canonical(payload: Payload) -> str:
-    # Written out again, because to Python 1 and true are equal.
-    return json.dumps(json.loads(payload.data), sort_keys=True)
+def _start_of(activity: ActivityRow, history: Sequence[e.HistoryEvent]) -> e.ActivityScheduled:
+    seq = activity.scheduled_seq
+    scheduled = history[seq - 1] if 0 < seq <= len(history) else None
+    if not isinstance(scheduled, e.ActivityScheduled):
+        raise HistoryShapeError(f"{activity.activity_id} is open, but event {seq} did not start it")
+    return scheduled

@@ -165,7 +165,7 @@ class CancelScope:
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._task is not None:
-            self._task.environment.cancel_timer(self._timer)
+            self._task.environment.cancel_timer(self._task, self._timer)
             self._timer = None
 
     def _deadline_passed(self) -> None:

@@ -1,7 +1,8 @@
 """The group ``aion``: finds commands, and turns errors into one line and an exit code.
 
 Imports nothing but click and the tree of errors: commands are imported when they are named, and
-import what they need when they run. ``aion --help`` must be quick and touch no engine and no store.
+import what they need when they run; plugins are asked for commands only by the help, and when the
+command is not built in. ``aion --help`` must be quick and touch no engine and no store.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import importlib
 import io
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
 
+from aion_cli.contributed import contributed_commands
 from aion_cli.exit_codes import ExitCode
 from aion_core.errors import AionError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = {"demo": "aion_cli.demo.command:demo"}
+COMMANDS = {
+    "demo": "aion_cli.demo.command:demo",
+    "plugins": "aion_cli.plugins.command:plugins",
+}
 """Where each command is: the module and the name in it."""
 
 EXIT_CODES = """\b
@@ -37,11 +42,11 @@ class AionGroup(click.Group):
     """Commands by name, imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted({*COMMANDS, *_contributed(ctx)})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
-            return None
+            return _contributed(ctx).get(name)
         module, _, attribute = COMMANDS[name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -58,6 +63,18 @@ class AionGroup(click.Group):
                 traceback.print_exception(error)
                 ctx.exit(ExitCode.ERROR)
             raise _OneLineError(_explain(cause)) from error
+
+
+def _contributed(ctx: click.Context) -> Mapping[str, click.Command]:
+    """The commands of plugins, asked for once; what is wrong with one is told on stderr."""
+    key = "aion_cli.contributed"
+    if key not in ctx.meta:
+        found = contributed_commands(COMMANDS)
+        for warning in found.warnings:
+            click.echo(f"aion: {_one_line(warning)}", err=True)
+        ctx.meta[key] = found.commands
+    commands: Mapping[str, click.Command] = ctx.meta[key]
+    return commands
 
 
 class _OneLineError(click.ClickException):

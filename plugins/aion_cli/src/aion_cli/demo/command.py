@@ -15,11 +15,16 @@ Exit codes:
   1  the check failed: its findings say why; also when the orders were not
      over in time, or no kill found what it was to find
   2  the command line is wrong
-  3  an error, told in one line, for example that no SQLite store is installed
+  3  an error, told in one line, for example that no such store is installed
 """
 
 
 @click.command(epilog=EPILOG, short_help="Kill a working engine, and check that nothing was lost.")
+@click.option(
+    "--store",
+    metavar="URL",
+    help="Use this store, which must be empty, in place of a SQLite file of the demo's own.",
+)
 @click.option(
     "--kills",
     type=click.IntRange(3, 10),
@@ -55,6 +60,7 @@ Exit codes:
 @click.pass_context
 def demo(
     ctx: click.Context,
+    store: str | None,
     kills: int,
     keep: Path | None,
     sabotage: bool,
@@ -75,7 +81,12 @@ def demo(
         raise click.BadParameter(
             f"{keep} is not an empty directory; name a new one", ctx, param_hint="'--keep'"
         )
+    if sabotage and store is not None:
+        raise click.BadParameter(
+            "it rewrites the demo's own file; leave out --store", ctx, param_hint="'--sabotage'"
+        )
     options = DemoOptions(
+        store=store,
         kills=kills,
         keep=keep,
         sabotage=sabotage,

@@ -1,4 +1,8 @@
-"""The files of one trial, and reading a store without getting in its way: through copies."""
+"""The files of one trial, and reading a store without getting in its way.
+
+The demo's own store is read through copies of its file. Another one is read as it stands: there is
+no other way to read a store of any kind.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,24 @@ PAGE = 500
 
 @attrs.frozen
 class Place:
-    """Where a trial keeps its files."""
+    """Where a trial keeps its files.
+
+    Attributes:
+        store: URL of the store, if it is not to be the demo's own.
+    """
 
     directory: Path
+    store: str | None = None
 
     @property
     def database(self) -> Path:
-        """The store of the engine."""
+        """The demo's own store."""
         return self.directory / "demo.db"
+
+    @property
+    def url(self) -> str:
+        """The store of the engine."""
+        return store_url(self.database) if self.store is None else self.store
 
     @property
     def ledger(self) -> Path:
@@ -105,9 +119,9 @@ class Snapshot:
         return {row.workflow_id for row in self.timers} - busy
 
 
-async def read_snapshot(database: Path) -> Snapshot:
-    """Read where all runs stand, from a copy that nobody else uses."""
-    async with aion.open_store(store_url(database)) as store:
+async def read_snapshot(url: str) -> Snapshot:
+    """Read where all runs stand."""
+    async with aion.open_store(url) as store:
         return Snapshot(
             await _all_runs(store),
             await store.open_activities(),
@@ -115,9 +129,9 @@ async def read_snapshot(database: Path) -> Snapshot:
         )
 
 
-async def read_histories(database: Path) -> Histories:
-    """Read all histories, from a copy that nobody else uses."""
-    async with aion.open_store(store_url(database)) as store:
+async def read_histories(url: str) -> Histories:
+    """Read all histories."""
+    async with aion.open_store(url) as store:
         return {
             run.workflow_id: await store.read_history(run.workflow_id)
             for run in await _all_runs(store)

@@ -35,7 +35,8 @@ class Report:
 
     Attributes:
         findings: what the check found; nothing when all is well.
-        kept: the directory that holds database and ledger.
+        kept: the directory that holds the ledger, and the database unless there is a ``store``.
+        store: URL of a store that is not the demo's own.
     """
 
     demo_orders: Sequence[DemoOrder]
@@ -45,6 +46,7 @@ class Report:
     seconds: float
     kept: Path | None
     sabotaged: bool
+    store: str | None = None
 
     @property
     def attempts(self) -> int:
@@ -205,10 +207,10 @@ def _next(report: Report) -> list[tuple[str, str]]:
     else:
         database = shlex.quote(str(report.kept / "demo.db"))
         ledger = shlex.quote(str(report.kept / "ledger.jsonl"))
-        look = [
-            (f"sqlite3 {database} 'select * from v_events'", "every event of every history"),
-            (f"less {ledger}", "what the activities did, one line per execution"),
-        ]
+        look = [(f"less {ledger}", "what the activities did, one line per execution")]
+        if report.store is None:
+            command = f"sqlite3 {database} 'select * from v_events'"
+            look.insert(0, (command, "every event of every history"))
     return [
         *look,
         ("aion demo --kills 10", "more kills"),

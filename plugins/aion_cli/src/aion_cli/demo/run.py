@@ -20,12 +20,13 @@ from aion_cli.demo.check import check
 from aion_cli.demo.evidence import Evidence
 from aion_cli.demo.expected import expected_end, expected_executions
 from aion_cli.demo.orders import load_orders
-from aion_cli.demo.place import Place, store_url
+from aion_cli.demo.place import Place
 from aion_cli.demo.report import Report, print_report, report_as_json
 from aion_cli.demo.spectators import LiveSpectator, PlainSpectator, SilentSpectator
 from aion_cli.demo.trial import Spectator, Trial
 from aion_cli.exit_codes import ExitCode
-from aion_core.errors import AionError
+from aion_core.contracts import EventStore
+from aion_core.errors import AionError, ConfigError
 
 __all__ = ["DemoOptions", "NothingToSabotageError", "run_demo"]
 
@@ -39,9 +40,11 @@ class DemoOptions:
     """The command line, parsed.
 
     Attributes:
+        store: URL of the store; None for one of the demo's own.
         time_limit: seconds until the orders have to be over.
     """
 
+    store: str | None
     kills: int
     keep: Path | None
     sabotage: bool
@@ -54,13 +57,13 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo and print its result; returns the exit code.
 
     Raises:
-        AionError: it could not be run, for example without a SQLite store.
+        AionError: it could not be run, for example without a store.
         OSError: the directory cannot be used.
     """
     console = Console(highlight=False)
     demo_orders = load_orders()
     began = time.monotonic()
-    with _directories(options.keep) as (place, scratch), _spectator(options, console) as spectator:
+    with _directories(options) as (place, scratch), _spectator(options, console) as spectator:
         trial = Trial(
             place,
             scratch,
@@ -85,6 +88,7 @@ def run_demo(options: DemoOptions) -> int:
         seed=options.seed,
         seconds=time.monotonic() - began,
         kept=options.keep,
+        store=options.store,
         sabotaged=options.sabotage and not trial.sabotage_is_due,
     )
     if options.as_json:
@@ -109,21 +113,32 @@ async def _run_unless_stopped(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait_for_signal)
             # Here a missing store is an error of one line; in the child it would be a mystery.
-            async with aion.open_store(store_url(place.database)):
-                pass
+            async with aion.open_store(place.url) as store:
+                await _require_fit(place.url, store)
             outcome = await trial.run(time_limit)
             nursery.cancel_scope.cancel()
     assert outcome is not None
     return outcome
 
 
+async def _require_fit(url: str, store: EventStore) -> None:
+    can = store.capabilities
+    if not (can.persistent and can.multi_process):
+        raise ConfigError(
+            f"the store {url!r} is lost with the process that is to be killed; name one that other "
+            "processes can open"
+        )
+    if await store.list_workflow_ids():
+        raise ConfigError(f"the store {url!r} is not empty; name a new one")
+
+
 @contextmanager
-def _directories(keep: Path | None) -> Iterator[tuple[Place, Path]]:
+def _directories(options: DemoOptions) -> Iterator[tuple[Place, Path]]:
     """Where the trial works, and where copies go; what is not kept is removed, come what may."""
     with tempfile.TemporaryDirectory(prefix="aion-demo-") as scratch:
-        directory = keep if keep is not None else Path(scratch) / "trial"
+        directory = options.keep if options.keep is not None else Path(scratch) / "trial"
         directory.mkdir(parents=True, exist_ok=True)
-        yield Place(directory), Path(scratch)
+        yield Place(directory, options.store), Path(scratch)
 
 
 @contextmanager

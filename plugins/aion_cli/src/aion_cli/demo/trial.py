@@ -19,7 +19,14 @@ import trio
 
 from aion_cli.demo.evidence import Evidence, Kill
 from aion_cli.demo.ledger import Execution, LedgerTail
-from aion_cli.demo.place import Place, Snapshot, copy_database, read_histories, read_snapshot
+from aion_cli.demo.place import (
+    Place,
+    Snapshot,
+    copy_database,
+    read_histories,
+    read_snapshot,
+    store_url,
+)
 from aion_cli.demo.plan import KillPlan, Sighting
 from aion_cli.demo.sabotage import Cut, choose_cut, rewrite
 from aion_core.errors import AionError
@@ -98,7 +105,7 @@ class Trial:
                 kill = await self._inspect_remains()
                 self._spectator.killed(kill)
                 await self._commit_sabotage(kill)
-        histories = await read_histories(await self._copy("end"))
+        histories = await read_histories(await self._readable("end"))
         self._read_ledger()
         return Evidence(
             ledger=self._ledger,
@@ -155,12 +162,12 @@ class Trial:
             # Before the first execution the store may still be in the making.
             if not self._ledger:
                 continue
-            self._snapshot = await read_snapshot(await self._copy("now"))
+            self._snapshot = await read_snapshot(await self._readable("now"))
             self._spectator.saw(self._snapshot, self._ledger)
 
     async def _inspect_remains(self) -> Kill:
         number = len(self._kills) + 1
-        histories = await read_histories(await self._copy(f"kill-{number}"))
+        histories = await read_histories(await self._readable(f"kill-{number}"))
         self._read_ledger()
         kill = Kill(number=number, pid=self._pid, ledger=tuple(self._ledger), histories=histories)
         self._kills.append(kill)
@@ -173,10 +180,13 @@ class Trial:
             await rewrite(self._place.database, kill.histories, cut)
             self._spectator.sabotaged(cut)
 
-    async def _copy(self, name: str) -> Path:
+    async def _readable(self, name: str) -> str:
+        """The URL at which the store can be read now."""
+        if self._place.store is not None:
+            return self._place.store
         target = self._scratch / f"{name}.db"
         await trio.to_thread.run_sync(copy_database, self._place.database, target)
-        return target
+        return store_url(target)
 
 
 @asynccontextmanager
@@ -185,7 +195,7 @@ async def _engine_process(place: Place) -> AsyncIterator[trio.Process]:
     with place.log.open("ab") as log:
         process = await trio.lowlevel.open_process(
             # -P: a file of the current directory must not take the place of a module.
-            [sys.executable, "-P", "-m", "aion_cli.demo.worker", str(place.directory)],
+            [sys.executable, "-P", "-m", "aion_cli.demo.worker", str(place.directory), place.url],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=log,

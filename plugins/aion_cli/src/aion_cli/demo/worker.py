@@ -1,7 +1,8 @@
 """The process that is killed: an engine, the orders that come in, and the answers they get.
 
-Run as ``python -m aion_cli.demo.worker DIRECTORY``. It knows nothing of kills: after a restart it
-does the same again, and ids make that harmless. It ends when all orders are over.
+Run as ``python -m aion_cli.demo.worker DIRECTORY STORE``. It knows nothing of kills:
+after a restart it does the same again, and ids make that harmless. It ends when all orders are
+over.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import trio
 import aion_runtime as aion
 from aion_cli.demo.ledger import LEDGER, Ledger
 from aion_cli.demo.orders import DemoOrder, load_orders
-from aion_cli.demo.place import Place, store_url
+from aion_cli.demo.place import Place
 from aion_cli.demo.workload import Approval, approval, fulfil
 
 __all__ = ["main"]
@@ -28,7 +29,7 @@ async def fulfil_all(place: Place) -> None:
     """Take the orders in, one after the other, and see them all through."""
     LEDGER.set(Ledger(place.ledger))
     async with (
-        aion.open_engine(store_url(place.database), workflows=[fulfil]) as engine,
+        aion.open_engine(place.url, workflows=[fulfil]) as engine,
         trio.open_nursery() as nursery,
     ):
         page = await engine.list_runs(limit=500)
@@ -65,13 +66,13 @@ async def end_with_parent() -> None:
     os._exit(1)
 
 
-async def main(directory: Path) -> None:
+async def main(directory: Path, store: str) -> None:
     """Run until all orders are over."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end_with_parent)
-        await fulfil_all(Place(directory))
+        await fulfil_all(Place(directory, store))
         nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]))
+    trio.run(main, Path(sys.argv[1]), sys.argv[2])

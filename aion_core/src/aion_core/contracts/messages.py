@@ -1,0 +1,104 @@
+"""Messages: what one run, or somebody outside, wants a workflow to know.
+
+A row in the store: posted in the sender's append, or by `EventStore.post` from outside, and
+consumed in the append that makes it an event of the receiver. So it is taken exactly once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Literal
+
+import attrs
+
+from aion_core.errors import InvalidIdError
+from aion_core.ids import RunId, WorkflowId
+from aion_core.payloads import Payload
+
+__all__ = ["Answer", "Message", "MessageKind", "RunRef", "StoredMessage", "message_id_of"]
+
+MessageKind = Literal[
+    "start",
+    "signal",
+    "update",
+    "cancel",
+    "terminate",
+    "outcome",
+    "child outcome",
+    "child cancel",
+    "parent closed",
+]
+"""What a message asks for. ``outcome`` is of an attempt whose run could not be activated."""
+
+
+@attrs.frozen
+class RunRef:
+    """An event of a run, as the source of a message."""
+
+    workflow_id: WorkflowId
+    run_id: RunId
+    seq: int
+
+
+def _printable(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not value or not value.isprintable():
+        raise InvalidIdError(f"{attribute.name} {value!r} must be non-empty printable text")
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """A message to one workflow.
+
+    Attributes:
+        message_id: chosen by a sender outside, where it is also the ``signal_id`` or
+            ``update_id`` of the event and the key of the answer; else `message_id_of` its source.
+        target: the workflow that is to take it.
+        body: what its kind needs, as JSON.
+        source: the event by which a run sent it; None from outside.
+
+    Raises:
+        InvalidIdError: the message id cannot be one.
+    """
+
+    message_id: str = attrs.field(validator=_printable)
+    kind: MessageKind
+    target: WorkflowId
+    body: Payload
+    posted_at: datetime
+    source: RunRef | None = None
+
+
+@attrs.frozen
+class StoredMessage:
+    """A message that waits in the store.
+
+    Attributes:
+        position: its place among all messages, ascending in the order of posting; never given
+            twice.
+    """
+
+    position: int
+    message: Message
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What became of a message from outside.
+
+    Attributes:
+        message_id: which message.
+        body: the answer, as JSON.
+        answered_at: for the retention of answers.
+    """
+
+    message_id: str
+    body: Payload
+    answered_at: datetime
+
+
+def message_id_of(kind: MessageKind, source: RunRef, target: WorkflowId) -> str:
+    """The id of a run's message: posted twice, it is one message."""
+    text = json.dumps([kind, source.workflow_id, source.run_id, source.seq, target])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

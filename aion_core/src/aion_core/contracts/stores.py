@@ -1,0 +1,493 @@
+"""Stores: durable histories, and what follows from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import attrs
+
+from aion_core import events as e
+from aion_core.contracts.messages import Answer, Message, StoredMessage
+from aion_core.contracts.rows import (
+    EVERYTHING,
+    DueReason,
+    DueRun,
+    DueTimer,
+    FeedItem,
+    OpenActivity,
+    Package,
+    PackageRoute,
+    RunFilter,
+    RunPage,
+    StoreStats,
+)
+from aion_core.errors import HistoryShapeError, StoreError
+from aion_core.events import HistoryEvent
+from aion_core.history import RunProjection, RunSummary, WorkflowSummary, run_chain
+from aion_core.ids import ActivityId, PackageVersion, RunId, WorkflowId
+from aion_core.payloads import Payload
+from aion_core.status import WorkflowStatus
+
+__all__ = ["Append", "EventStore", "StoreCapabilities", "StoreProvider", "StoreWriter"]
+
+
+Row = TypeVar("Row")
+
+PAGE = 1000
+"""Rows that a default implementation asks for at a time."""
+
+
+@attrs.frozen
+class Append:
+    """What is to be added to one workflow, all of it or nothing.
+
+    Attributes:
+        events: with seqs ``expected_seq + 1``, ``expected_seq + 2``, …; may be none, and then
+            only the head is checked.
+        expected_seq: seq of the workflow's last event; 0 creates the workflow.
+        consume: ids of messages to this workflow that become its events here.
+        post: messages that these events send.
+        answer: answers to messages from outside.
+    """
+
+    workflow_id: WorkflowId
+    events: Sequence[HistoryEvent]
+    expected_seq: int
+    consume: Sequence[str] = ()
+    post: Sequence[Message] = ()
+    answer: Sequence[Answer] = ()
+
+
+@attrs.frozen(kw_only=True)
+class StoreCapabilities:
+    """What a store can do beyond the contract.
+
+    Attributes:
+        persistent: what is appended outlives the process.
+        multi_process: several processes may read, and post messages, while one writes.
+    """
+
+    persistent: bool
+    multi_process: bool
+
+
+class StoreWriter(ABC):
+    """The authority to write: it exists once per store. Got from `EventStore.writer`.
+
+    Every coroutine is a checkpoint on entry, and raises what `append_many` raises.
+
+    Attributes:
+        after_crash: the writer before this one ended without leaving its context, so what it had
+            begun may have been cut off at any point. A store that cannot tell says True.
+    """
+
+    after_crash: bool = True
+
+    @abstractmethod
+    async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
+        """Add to several workflows in one transaction; durable when it returns.
+
+        In the same transaction: what follows from the events alone (`aion_core.history.changes`:
+        summaries, open timers, open activities, starts under rate limits); heartbeats of settled
+        activities go; messages are consumed and posted, answers kept. A message whose id is
+        pending, or has a kept answer, is not posted again.
+
+        When cancelled before the transaction began, nothing is written; after that it waits for
+        the commit and returns its outcome: there is no third case.
+
+        Returns:
+            For each append None, or why this one alone was refused and left nothing:
+            `SequenceConflictError` when the workflow's last event is not the expected one,
+            `MessageGoneError` when a consumed message is not pending or not to this workflow, a
+            plain `StoreError` when the seqs are not the next ones, the first event of a workflow
+            is not WorkflowStarted, or something cannot be stored. Appends to one workflow in one
+            call see each other.
+
+        Raises:
+            FencedError: another writer has taken over; nothing was written.
+            StoreUnavailableError: nothing was written; to try again makes sense.
+            StoreError: nothing was written, or the answer was lost: read before trying again.
+        """
+
+    async def append(
+        self, workflow_id: WorkflowId, events: Sequence[HistoryEvent], expected_seq: int
+    ) -> None:
+        """Add events to one workflow; `append_many` of one, with the refusal raised."""
+        (refusal,) = await self.append_many([Append(workflow_id, events, expected_seq)])
+        if refusal is not None:
+            raise refusal
+
+    @abstractmethod
+    async def put_heartbeat(
+        self,
+        workflow_id: WorkflowId,
+        run_id: RunId,
+        activity_id: ActivityId,
+        attempt: int,
+        details: Payload,
+    ) -> None:
+        """Keep the details of an attempt's heartbeat; the last ones win.
+
+        They go with the activity's outcome, or the end of its run. Of an activity that is not
+        open in that run, or at another attempt by now, they are dropped.
+        """
+
+    @abstractmethod
+    async def put_stuck(self, workflow_id: WorkflowId, reason: str | None) -> None:
+        """Say why a workflow cannot go on, or with None that it can. No event is recorded.
+
+        Seen in summaries by every process. Goes with the end of the run. An unknown id, and one
+        whose run is closed, is ignored.
+        """
+
+    @abstractmethod
+    async def put_package(self, package: Package) -> None:
+        """Keep a package, in place of one of the same type and version, and route to it."""
+
+    @abstractmethod
+    async def put_package_route(self, route: PackageRoute) -> None:
+        """Have new runs of a type go by a version.
+
+        Raises:
+            StoreError: there is no such package.
+        """
+
+    @abstractmethod
+    async def delete_package(self, workflow_type: str, version: PackageVersion) -> None:
+        """Forget a package, and the route to it. Without it nothing happens."""
+
+    @abstractmethod
+    async def purge(self, workflow_ids: Collection[WorkflowId]) -> int:
+        """Delete closed workflows with all of their runs, in one transaction.
+
+        Messages they sent stay until consumed. Unknown ids are ignored.
+
+        Returns:
+            How many were deleted.
+
+        Raises:
+            StoreError: one of them is open; nothing was deleted.
+        """
+
+    @abstractmethod
+    async def forget_answers(self, answered_to: datetime) -> int:
+        """Delete answers given at that instant or before; returns how many."""
+
+
+class EventStore(ABC):
+    """Durable histories. Obtained as an async context manager only (`StoreProvider.open`).
+
+    Every coroutine is a checkpoint on entry. Reads see what has been committed. Where a method
+    has a body it is right for every store, and slow: a store with a better way has its own.
+    Lists without an order of their own are by start of the newest run, then by id.
+    """
+
+    capabilities: StoreCapabilities
+
+    @abstractmethod
+    def writer(self, *, takeover: bool = False) -> AbstractAsyncContextManager[StoreWriter]:
+        """Become the one writer, for the length of the context.
+
+        Args:
+            takeover: replace a writer that is still there; its next append is `FencedError`.
+
+        Raises:
+            StoreUnavailableError: there is a writer; the message names its holder.
+        """
+
+    async def read_history(self, workflow_id: WorkflowId) -> Sequence[HistoryEvent]:
+        """All events of a workflow, ascending; none for an unknown id.
+
+        Raises:
+            CorruptHistoryError: an event cannot be read back.
+        """
+        return await self.read_history_from(workflow_id, 1)
+
+    @abstractmethod
+    async def read_history_from(
+        self, workflow_id: WorkflowId, seq: int, limit: int | None = None
+    ) -> Sequence[HistoryEvent]:
+        """The events of a workflow from one seq on, ascending; at most ``limit`` of them.
+
+        Reads no more than it returns: this is how long histories are read in pieces.
+
+        Raises:
+            CorruptHistoryError: an event cannot be read back.
+            ValueError: the limit is less than 1.
+        """
+
+    @abstractmethod
+    async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
+        """One line about a workflow; None for an unknown id."""
+
+    async def read_run_chain(self, workflow_id: WorkflowId) -> Sequence[RunSummary]:
+        """The runs of a workflow, from the first to the newest; none for an unknown id.
+
+        Raises:
+            HistoryShapeError: they are no chain.
+        """
+        return run_chain(workflow_id, await self.read_history(workflow_id))
+
+    @abstractmethod
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
+        """Workflows by their newest run: newest start first, then by id.
+
+        Pages follow each other without gaps or repeats, whatever is started or closed meanwhile.
+
+        Raises:
+            ValueError: the limit is less than 1, or the cursor is none of this store's.
+        """
+
+    async def count(self, filter: RunFilter = EVERYTHING) -> int:
+        """How many workflows there are in a list."""
+        return len(await self._listed(filter))
+
+    async def list_active(self) -> Sequence[WorkflowId]:
+        """Workflows whose newest run is Running."""
+        return await self._ids(RunFilter(status=WorkflowStatus.RUNNING))
+
+    async def list_paused(self) -> Sequence[WorkflowId]:
+        """Workflows whose newest run is Paused."""
+        return await self._ids(RunFilter(status=WorkflowStatus.PAUSED))
+
+    async def list_workflow_ids(self) -> Sequence[WorkflowId]:
+        """All workflows."""
+        return await self._ids(EVERYTHING)
+
+    @abstractmethod
+    async def feed(self, after: int = 0, limit: int = 1000) -> Sequence[FeedItem]:
+        """Committed events of all workflows, in one order that never changes.
+
+        Nothing is ever committed before what has been read, so a reader that goes on from the
+        last position misses nothing.
+
+        Raises:
+            ValueError: the limit is less than 1.
+        """
+
+    async def due_work(self, now: datetime) -> Sequence[DueRun]:
+        """What an engine that starts has to do: workflows with pending messages, with timers due
+        by now, with activities whose attempt may begin, and stuck ones.
+
+        Of paused runs only messages count, and that they are stuck.
+        """
+        due: dict[WorkflowId, set[DueReason]] = {}
+        async for stored in self._all_messages():
+            due.setdefault(stored.message.target, set()).add(DueReason.MESSAGE)
+        for timer in await self.expired_timers(now):
+            due.setdefault(timer.workflow_id, set()).add(DueReason.TIMER)
+        async for each in self._all_activities():
+            row = each.activity
+            waits = row.held or (row.next_attempt_at is not None and row.next_attempt_at > now)
+            if row.cancel_requested or not waits:
+                due.setdefault(each.workflow_id, set()).add(DueReason.ACTIVITY)
+        for stuck in await self._listed(RunFilter(stuck=True)):
+            due.setdefault(stuck.workflow_id, set()).add(DueReason.STUCK)
+        found = []
+        for workflow_id, reasons in due.items():
+            summary = await self.read_summary(workflow_id)
+            started_at = _LAST if summary is None else summary.started_at
+            ordered = tuple(reason for reason in DueReason if reason in reasons)
+            found.append((started_at, workflow_id, ordered))
+        return [DueRun(workflow_id, reasons) for _, workflow_id, reasons in sorted(found)]
+
+    @abstractmethod
+    async def open_activities(
+        self, *, after: tuple[WorkflowId, int] | None = None, limit: int = 1000
+    ) -> Sequence[OpenActivity]:
+        """Activities without an outcome of runs that are neither paused nor stuck, by workflow
+        id and ``scheduled_seq``.
+
+        Args:
+            after: workflow id and ``scheduled_seq`` of the last row of the page before.
+
+        Raises:
+            ValueError: the limit is less than 1.
+        """
+
+    @abstractmethod
+    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
+        """Open timers with ``fire_at <= as_of`` of runs that are neither paused nor stuck, by
+        ``fire_at``, then ``started_seq``, then workflow id.
+        """
+
+    @abstractmethod
+    async def next_timer(self, after: datetime | None = None) -> datetime | None:
+        """The earliest ``fire_at`` of such a timer, later than ``after`` when given."""
+
+    async def seen(self, workflow_id: WorkflowId, ids: Collection[str]) -> frozenset[str]:
+        """Which of these signal and update ids stand in any run of a workflow."""
+        projection = RunProjection(workflow_id, await self.read_history(workflow_id))
+        return frozenset(ids) & (projection.signal_ids | projection.update_ids)
+
+    async def limit_starts(self, name: str, since: datetime) -> Sequence[datetime]:
+        """When attempts under a rate limit were begun, from an instant on, ascending.
+
+        From the events alone: each ActivityStarted of an activity whose options name the limit
+        with a rate. Starts older than the limit's window may be missing.
+        """
+        limited: set[tuple[WorkflowId, ActivityId]] = set()
+        starts: list[datetime] = []
+        async for item in self._whole_feed():
+            match item.event:
+                case e.ActivityScheduled(options=options) as event:
+                    key = event.workflow_id, event.activity_id
+                    limited.discard(key)
+                    limit = options.limit
+                    if limit is not None and limit.rate is not None and limit.name == name:
+                        limited.add(key)
+                case e.ActivityStarted() as event:
+                    key = event.workflow_id, event.activity_id
+                    if key in limited and event.recorded_at >= since:
+                        starts.append(event.recorded_at)
+        return sorted(starts)
+
+    @abstractmethod
+    async def post(self, message: Message) -> None:
+        """Leave a message, from any process; durable when it returns.
+
+        Of an id that is pending or has a kept answer nothing changes.
+
+        Raises:
+            StoreUnavailableError: nothing was written; to try again makes sense.
+            StoreError: it cannot be stored.
+        """
+
+    @abstractmethod
+    async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
+        """Pending messages to all workflows, in order of posting.
+
+        Args:
+            after: the position of the last message of the page before.
+
+        Raises:
+            ValueError: the limit is less than 1.
+        """
+
+    @abstractmethod
+    async def fetch_answer(self, message_id: str) -> Answer | None:
+        """The answer to a message; None while there is none. It stays until it is forgotten."""
+
+    @abstractmethod
+    async def list_packages(self) -> Sequence[Package]:
+        """All packages, by type, then by deployment, then by version."""
+
+    @abstractmethod
+    async def list_package_routes(self) -> Sequence[PackageRoute]:
+        """All routes, by type."""
+
+    @abstractmethod
+    async def stats(self) -> StoreStats:
+        """How much there is."""
+
+    async def check(self) -> Sequence[str]:
+        """Look for damage: one sentence for each thing wrong, none when all is sound.
+
+        Reads every history and holds what is kept beside it against it.
+        """
+        found: list[str] = []
+        unreadable: set[WorkflowId] = set()
+        timers = {(each.workflow_id, each.timer) for each in await self.expired_timers(_LAST)}
+        activities = {(each.workflow_id, each.activity) async for each in self._all_activities()}
+        for summary in await self._listed(EVERYTHING):
+            try:
+                history = await self.read_history(summary.workflow_id)
+                projection = RunProjection(summary.workflow_id, history)
+                run_chain(summary.workflow_id, history)
+            except (StoreError, HistoryShapeError) as error:
+                found.append(str(error))
+                unreadable.add(summary.workflow_id)
+                continue
+            found += _differences(summary, projection)
+            if summary.status is WorkflowStatus.RUNNING and summary.stuck is None:
+                # Of the others the store lists no rows.
+                found += _lost(summary, "timers", projection.timers.values(), timers)
+                found += _lost(summary, "activities", projection.activities.values(), activities)
+        found += [
+            f"{row} of workflow {workflow_id!r} follows from no event"
+            for workflow_id, row in (*timers, *activities)
+            if workflow_id not in unreadable
+        ]
+        return found
+
+    async def _listed(self, filter: RunFilter) -> list[WorkflowSummary]:
+        runs: list[WorkflowSummary] = []
+        page = await self.list_runs(filter, limit=PAGE)
+        runs += page.runs
+        while page.cursor is not None:
+            page = await self.list_runs(filter, limit=PAGE, cursor=page.cursor)
+            runs += page.runs
+        return runs
+
+    async def _ids(self, filter: RunFilter) -> list[WorkflowId]:
+        runs = await self._listed(filter)
+        runs.sort(key=lambda run: (run.started_at, run.workflow_id))
+        return [run.workflow_id for run in runs]
+
+    async def _all_messages(self) -> AsyncIterator[StoredMessage]:
+        position = 0
+        while page := await self.messages(position, PAGE):
+            for stored in page:
+                yield stored
+            position = page[-1].position
+
+    async def _all_activities(self) -> AsyncIterator[OpenActivity]:
+        after = None
+        while page := await self.open_activities(after=after, limit=PAGE):
+            for each in page:
+                yield each
+            after = (page[-1].workflow_id, page[-1].activity.scheduled_seq)
+
+    async def _whole_feed(self) -> AsyncIterator[FeedItem]:
+        position = 0
+        while page := await self.feed(position, PAGE):
+            for item in page:
+                yield item
+            position = page[-1].position
+
+
+@attrs.frozen
+class StoreProvider:
+    """What a store plugin offers for its URL scheme.
+
+    Attributes:
+        open: given the whole URL, a context manager that opens the store and closes it.
+        description: a few words for lists of plugins.
+    """
+
+    open: Callable[[str], AbstractAsyncContextManager[EventStore]]
+    description: str
+
+
+def _differences(summary: WorkflowSummary, projection: RunProjection) -> list[str]:
+    workflow_id = summary.workflow_id
+    if projection.summary is None:
+        return [f"workflow {workflow_id!r} has no events"]
+    expected = attrs.evolve(projection.summary, events=projection.head, stuck=summary.stuck)
+    return [
+        f"workflow {workflow_id!r} is listed with {field.name} {kept!r}, its events say {said!r}"
+        for field in attrs.fields(WorkflowSummary)
+        if (kept := getattr(summary, field.name)) != (said := getattr(expected, field.name))
+    ]
+
+
+def _lost(
+    summary: WorkflowSummary, what: str, expected: Iterable[Row], kept: set[tuple[WorkflowId, Row]]
+) -> list[str]:
+    """Rows that the events call for and that are not kept; those that are leave ``kept``."""
+    missing = []
+    for row in expected:
+        try:
+            kept.remove((summary.workflow_id, row))
+        except KeyError:
+            missing.append(f"workflow {summary.workflow_id!r} lacks {row} among its {what}")
+    return missing
+
+
+_LAST = datetime.max.replace(tzinfo=UTC)

@@ -1,0 +1,184 @@
+"""The resolver: holds commands against a run's history, one by one."""
+
+from __future__ import annotations
+
+from operator import eq
+
+from aion_core import commands as c
+from aion_core import events as e
+from aion_core.errors import NonDeterminismError
+from aion_core.replay import resolutions as r
+from aion_core.replay.cursor import Cursor, Placed
+from aion_core.replay.keys import CorrelationKey, key_of
+from aion_core.replay.matching import SamePayload, describe, point, same_intent
+from aion_core.replay.segment import Segment
+from aion_core.replay.terminals import terminal_of
+
+__all__ = ["Resolver"]
+
+_AWAITS = (c.AwaitSignal, c.AwaitTimer, c.AwaitChild)
+
+_STARTS = (c.RunActivity, c.StartTimer, c.SpawnChild)
+
+
+class Resolver:
+    """Answers the commands of one run from its history.
+
+    An anchored command takes the next intent that nothing has taken. Arrivals and notes are no
+    anchors, so a signal that nobody has received yet is in nobody's way.
+
+    Args:
+        same: when two stored values are the same; by default to the byte.
+    """
+
+    def __init__(self, segment: Segment, *, same: SamePayload = eq) -> None:
+        self._segment = segment
+        self._same = same
+        self._cursor = Cursor(segment)
+        # Where the last start with a key was recorded: a timer's name may be used once more.
+        self._anchors: dict[CorrelationKey, int] = {}
+        self._open: dict[CorrelationKey, e.HistoryEvent] = {}
+        self._last = Placed(segment.started, segment.started.seq, segment.started.recorded_at)
+        self._in_common = [self._last]
+
+    def resolve(self, command: c.Command, at_seq: int | None = None) -> r.Recorded | r.ResumeLive:
+        """What history says of a command.
+
+        A `RunActivity` without an outcome keeps its place: given again, it is asked for its
+        outcome only.
+
+        Args:
+            at_seq: seq of the arrival being applied, beyond which awaits, and the outcomes of
+                activities, are not answered; None for the whole history.
+
+        Raises:
+            NonDeterminismError: history holds another command at this place.
+        """
+        if isinstance(command, c.Park):
+            return self._live()
+        key = key_of(command)
+        if isinstance(command, _AWAITS):
+            assert key is not None
+            return self._answer(key, at_seq)
+        if key is None or not self._waits(command, key):
+            anchor = self._take(command, key)
+            if anchor is None:
+                return self._live()
+            if key is None or not isinstance(command, c.RunActivity):
+                return r.Recorded(_of_intent(anchor.event), anchor.event.seq, anchor.now)
+            self._open[key] = anchor.event
+        answer = self._answer(key, at_seq)
+        if isinstance(answer, r.Recorded):
+            del self._open[key]
+        return answer
+
+    def is_open(self, command: c.Command) -> bool:
+        """Has this command taken its intent, and waits for its outcome?"""
+        key = key_of(command)
+        return key is not None and self._waits(command, key)
+
+    def next_intent(self) -> e.HistoryEvent | None:
+        """The next intent that nothing has taken; None when all are taken."""
+        anchor = self._cursor.peek()
+        return None if anchor is None else anchor.event
+
+    def divergence(self, event: e.HistoryEvent, command: c.Command) -> NonDeterminismError:
+        """The error of a code that asks for something else than an event records."""
+        common = max(
+            (each for each in self._in_common if each.place < event.seq),
+            key=lambda each: each.place,
+            default=None,
+        )
+        return NonDeterminismError(
+            self._segment.workflow_id,
+            event.seq,
+            describe(event),
+            describe(command),
+            last_common=None if common is None else point(common.event),
+        )
+
+    def _waits(self, command: c.Command, key: CorrelationKey) -> bool:
+        intent = self._open.get(key)
+        return (
+            intent is not None
+            and isinstance(command, c.RunActivity)
+            and same_intent(command, intent)
+        )
+
+    def _take(self, command: c.AnchoredCommand, key: CorrelationKey | None) -> Placed | None:
+        anchor = self._cursor.peek()
+        if anchor is None:
+            return None
+        if not same_intent(command, anchor.event, self._same):
+            raise self.divergence(anchor.event, command)
+        self._cursor.advance()
+        self._reached(anchor)
+        if key is not None and isinstance(command, _STARTS):
+            self._anchors[key] = anchor.place
+        return anchor
+
+    def _answer(self, key: CorrelationKey, at_seq: int | None) -> r.Recorded | r.ResumeLive:
+        found = self._cursor.answer(key, self._anchors.get(key, 0), at_seq)
+        if found is None:
+            return self._live()
+        self._reached(found)
+        return r.Recorded(_of_arrival(found.event), found.event.seq, found.now)
+
+    def _reached(self, placed: Placed) -> None:
+        self._in_common.append(placed)
+        # An answer may lie far ahead of what a concurrent branch asks for next.
+        if placed.place >= self._last.place:
+            self._last = placed
+
+    def _live(self) -> r.ResumeLive:
+        return r.ResumeLive(self._last.now)
+
+
+def _of_intent(event: e.HistoryEvent) -> r.Resolution:
+    match event:
+        case e.TimerStarted(fire_at=fire_at):
+            return r.TimerStarted(fire_at)
+        case e.ChildWorkflowStarted(child_workflow_id=child):
+            return r.ChildStarted(child)
+        case e.MarkerRecorded(payload=payload, failure=failure):
+            return r.MarkerRecorded(payload, failure)
+        case e.UpdateCompleted(result=result):
+            return r.UpdateCompleted(result)
+        case e.UpdateFailed(error=error):
+            return r.UpdateFailed(error)
+        case e.TimerCancelled():
+            return r.TimerCancelled()
+        case e.SignalSent():
+            return r.SignalSent()
+        case e.SearchAttributesUpdated():
+            return r.AttributesUpdated()
+        case e.ActivityCancelRequested():
+            return r.ActivityCancelRequested()
+        case e.ChildCancelRequested():
+            return r.ChildCancelRequested()
+        case _:
+            return r.RunEnded(terminal_of(event))
+
+
+def _of_arrival(event: e.HistoryEvent) -> r.Resolution:
+    match event:
+        case e.ActivityCompleted(result=result):
+            return r.ActivityCompleted(result)
+        case e.ActivityFailed(error=error):
+            return r.ActivityFailedTerminal(error)
+        case e.ActivityCancelled(detail=detail):
+            return r.ActivityCancelled(detail)
+        case e.TimerFired():
+            return r.TimerFired()
+        case e.TimerCancelled():
+            return r.TimerCancelled()
+        case e.SignalReceived(payload=payload):
+            return r.SignalDelivered(payload)
+        case e.ChildWorkflowCompleted(result=result):
+            return r.ChildCompleted(result)
+        case e.ChildWorkflowFailed(error=error):
+            return r.ChildFailed(error)
+        case e.ChildWorkflowCancelled(detail=detail):
+            return r.ChildCancelled(detail)
+        case _:
+            raise TypeError(f"{type(event).__name__} answers no command")

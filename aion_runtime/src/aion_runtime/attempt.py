@@ -1,0 +1,106 @@
+"""One attempt of an activity under way: its scope, its time limit, and who still wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.contracts import ActivityAttempt
+from aion_core.events import ActivityScheduled
+from aion_core.payloads import Payload, PayloadConverter
+from aion_runtime.alarms import Alarm, Alarms
+
+__all__ = ["Attempt"]
+
+
+class Attempt(ActivityAttempt):
+    """What an executor is given, and what the attempt manager knows besides.
+
+    Made in the task that runs it, or in the event loop's thread at least.
+
+    Args:
+        keep: takes the details of a heartbeat, in the event loop's thread.
+
+    Attributes:
+        scheduled: the event that called the activity.
+        wanted: False once the workflow has asked for it to be stopped.
+        dropped: True once the run has ended without it.
+        timed_out: True once its time was over.
+    """
+
+    cancel_scope: trio.CancelScope
+
+    def __init__(
+        self,
+        *,
+        info: ActivityInfo,
+        scheduled: ActivityScheduled,
+        definition: Activity[..., Any],
+        converter: PayloadConverter,
+        delays: Alarms[float],
+        keep: Callable[[Attempt, Payload], None],
+    ) -> None:
+        self.info = info
+        self.definition = definition
+        self.input = scheduled.input
+        self.options = scheduled.options
+        self.converter = converter
+        self.cancel_scope = trio.CancelScope()
+        self.last_heartbeat = None
+        self.scheduled = scheduled
+        self.wanted = True
+        self.dropped = False
+        self.timed_out = False
+        self._delays = delays
+        self._keep = keep
+        self._alarm: Alarm | None = None
+        self._token = trio.lowlevel.current_trio_token()
+
+    @property
+    def number(self) -> int:
+        """Which attempt of its activity."""
+        return self.info.attempt
+
+    def waits(self) -> None:
+        self.stop_clock()
+
+    def began(self) -> None:
+        if self.options.start_to_close is None:
+            return
+        if trio.lowlevel.in_trio_run():
+            self.start_clock()
+        else:
+            trio.from_thread.run_sync(self.start_clock, trio_token=self._token)
+
+    def heartbeat(self, details: Payload) -> None:
+        if trio.lowlevel.in_trio_run():
+            self._keep(self, details)
+        else:
+            self._token.run_sync_soon(self._keep, self, details)
+
+    def start_clock(self) -> None:
+        """The time it may take runs from now."""
+        self.stop_clock()
+        limit = self.options.start_to_close
+        if limit is not None:
+            self._alarm = self._delays.set(self._delays.now() + limit, self._time_out)
+
+    def stop_clock(self) -> None:
+        """No time runs; it has ended, or waits."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def request_cancel(self) -> None:
+        """Ask it to stop. A thread cannot be: what it did is waited for."""
+        self.wanted = False
+        if self.definition.is_async:
+            self.cancel_scope.cancel()
+
+    def _time_out(self) -> None:
+        """End it because it takes too long; a thread is left behind, its result dropped."""
+        self.timed_out = True
+        self.cancel_scope.cancel()

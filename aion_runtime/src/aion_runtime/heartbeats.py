@@ -1,0 +1,78 @@
+"""Heartbeats: the last word of each attempt, kept in the store for the attempt that may follow."""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from aion_core.contracts import EventStore, StoreWriter
+from aion_core.errors import StoreError
+from aion_core.ids import ActivityId, WorkflowId
+from aion_core.payloads import Payload
+from aion_runtime.attempt import Attempt
+
+__all__ = ["Heartbeats"]
+
+logger = logging.getLogger("aion_runtime")
+
+Call = tuple[WorkflowId, ActivityId]
+
+
+class Heartbeats:
+    """Takes details at any rate, and writes the last ones of each attempt.
+
+    What it cannot write is dropped: a heartbeat that comes too late helps nobody.
+    """
+
+    def __init__(self, store: EventStore, writer: StoreWriter) -> None:
+        self._store = store
+        self._writer = writer
+        self._last: dict[Call, Payload] = {}
+        self._to_write: dict[Call, tuple[Attempt, Payload]] = {}
+        self._has_more = trio.Event()
+
+    def keep(self, attempt: Attempt, details: Payload) -> None:
+        """Take the details of an attempt; the last ones win."""
+        call = attempt.info.workflow_id, attempt.info.activity_id
+        self._last[call] = details
+        self._to_write[call] = attempt, details
+        self._has_more.set()
+
+    async def last(self, attempt: Attempt) -> Payload | None:
+        """What the attempts before this one have left; from the store, after a restart."""
+        info = attempt.info
+        kept = self._last.get((info.workflow_id, info.activity_id))
+        if kept is not None:
+            return kept
+        seq = attempt.scheduled.seq
+        try:
+            rows = await self._store.open_activities(after=(info.workflow_id, seq - 1), limit=1)
+        except StoreError as error:
+            logger.warning("the last heartbeat of %s is not known: %s", info.activity_id, error)
+            return None
+        for row in rows:
+            if (row.workflow_id, row.activity.scheduled_seq) == (info.workflow_id, seq):
+                return row.heartbeat
+        return None
+
+    def forget(self, workflow_id: WorkflowId, activity_id: ActivityId, *, is_over: bool) -> None:
+        """The attempt has ended, and with ``is_over`` the activity: nothing more is written."""
+        self._to_write.pop((workflow_id, activity_id), None)
+        if is_over:
+            self._last.pop((workflow_id, activity_id), None)
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        while True:
+            while self._to_write:
+                attempt, details = self._to_write.pop(next(iter(self._to_write)))
+                info = attempt.info
+                try:
+                    await self._writer.put_heartbeat(
+                        info.workflow_id, info.run_id, info.activity_id, info.attempt, details
+                    )
+                except StoreError as error:
+                    logger.warning("a heartbeat of %s was not kept: %s", info.activity_id, error)
+            self._has_more = trio.Event()
+            await self._has_more.wait()

@@ -1,0 +1,165 @@
+"""The keeper: writes down what concerns runs that are stuck, so that the next engine finds it.
+
+Why they cannot go on is a row; what arrives meanwhile are messages, which become events when the
+run can be activated again. No event is recorded here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from aion_core.contracts import Append, EventStore, Message, StoreWriter
+from aion_core.errors import EngineStoppedError, FencedError, StoreError, StoreUnavailableError
+from aion_core.ids import WorkflowId
+from aion_core.machine.arrivals import ActivityOutcome, SignalSentToRun
+from aion_runtime.clock import Clock
+from aion_runtime.entries import Mail, Receipt
+from aion_runtime.letters import outcome_message, signal_message
+
+__all__ = ["Keeper"]
+
+logger = logging.getLogger("aion_runtime")
+
+LONGEST_PAUSE_S = 5.0
+
+TRIES = 10
+"""How often something is written that the store answers with an error it may well repeat."""
+
+
+@attrs.frozen
+class _Job:
+    """Something to be written.
+
+    Attributes:
+        write: may be done twice: what it does the second time changes nothing.
+        receipt: settled when it is durable.
+    """
+
+    what: str
+    write: Callable[[], Awaitable[None]]
+    receipt: Receipt | None = None
+
+
+class Keeper:
+    """Writes one thing after the other, in the order in which they came.
+
+    Args:
+        on_fenced: called when another writer has taken the store over.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        writer: StoreWriter,
+        clock: Clock,
+        on_fenced: Callable[[FencedError], None],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+        self._on_fenced = on_fenced
+        self._jobs: deque[_Job] = deque()
+        self._has_more = trio.Event()
+        self._idle = trio.Event()
+
+    def mark(self, workflow_id: WorkflowId, reason: str) -> None:
+        """Have every process see why the run cannot go on."""
+
+        async def write() -> None:
+            await self._writer.put_stuck(workflow_id, reason)
+
+        self._add(_Job(f"that workflow {workflow_id!r} is stuck", write))
+
+    def keep(self, workflow_id: WorkflowId, mail: Mail) -> bool:
+        """Keep an arrival for later; False when it is none that can be."""
+        arrival = mail.arrival
+        if mail.message_id is not None:
+            return True  # it is in the store already
+        if isinstance(arrival, ActivityOutcome):
+            message = outcome_message(workflow_id, arrival, self._clock.now())
+
+            async def post_outcome() -> None:
+                await self._append(message)
+
+            what = f"the outcome of {arrival.activity_id} of workflow {workflow_id!r}"
+            self._add(_Job(what, post_outcome, mail.receipt))
+            return True
+        if isinstance(arrival, SignalSentToRun):
+            letter = signal_message(workflow_id, arrival, self._clock.now())
+
+            async def post_signal() -> None:
+                await self._store.post(letter)
+
+            what = f"signal {arrival.name!r} to workflow {workflow_id!r}"
+            self._add(_Job(what, post_signal, mail.receipt))
+            return True
+        return False
+
+    async def settled(self) -> None:
+        """Return when nothing is left to be written."""
+        while self._jobs:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def abandon(self, error: EngineStoppedError) -> None:
+        """The engine has ended: tell everybody who waits."""
+        while self._jobs:
+            receipt = self._jobs.popleft().receipt
+            if receipt is not None:
+                receipt.settle(error)
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        while True:
+            while self._jobs:
+                # Taken off when it is done: whoever waits for us to settle waits for it, too.
+                await self._do(self._jobs[0])
+                self._jobs.popleft()
+            self._idle.set()
+            self._has_more = trio.Event()
+            await self._has_more.wait()
+
+    def _add(self, job: _Job) -> None:
+        self._jobs.append(job)
+        self._has_more.set()
+
+    async def _do(self, job: _Job) -> None:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                await job.write()
+            except FencedError as error:
+                self._on_fenced(error)
+                self._settle(job, error)
+                return
+            except StoreError as error:
+                if tries >= TRIES and not isinstance(error, StoreUnavailableError):
+                    logger.error("%s cannot be kept: %s", job.what, error)
+                    self._settle(job, error)
+                    return
+                pause = min(0.05 * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S)
+                logger.warning("%s is not kept yet, next try in %.2f s: %s", job.what, pause, error)
+                await self._clock.sleep_until_monotonic(self._clock.monotonic() + pause)
+            else:
+                self._settle(job, None)
+                return
+
+    async def _append(self, message: Message) -> None:
+        """Post by an append without events, which only the writer of this epoch can."""
+        summary = await self._store.read_summary(message.target)
+        if summary is None or summary.status.is_closed:
+            return
+        append = Append(message.target, (), summary.events, post=[message])
+        (refusal,) = await self._writer.append_many([append])
+        if refusal is not None:
+            raise refusal
+
+    def _settle(self, job: _Job, error: StoreError | None) -> None:
+        if job.receipt is not None:
+            job.receipt.settle(error)

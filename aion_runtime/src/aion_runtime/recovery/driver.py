@@ -1,0 +1,42 @@
+"""The default driver: the workflow's own code, fed with its history by a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aion_core.contracts import RecoveryDriver, RecoveryPlan, SeamContext
+from aion_core.events import HistoryEvent
+from aion_core.ids import WorkflowId
+from aion_core.machine.workflow_machine import WorkflowMachine
+from aion_runtime.recovery.seam import last_start
+
+__all__ = ["MachineDriver"]
+
+
+class MachineDriver(RecoveryDriver):
+    """Runs the code that the catalog has for the type of the newest run."""
+
+    def __init__(self, context: SeamContext) -> None:
+        self._catalog = context.catalog
+        self._converter = context.converter
+        self._guard = context.guard
+
+    def recovery_plan(
+        self, workflow_id: WorkflowId, history: Sequence[HistoryEvent]
+    ) -> RecoveryPlan:
+        """Plan by a new machine; no code runs before the commands are iterated.
+
+        Raises:
+            HistoryShapeError: the history holds no start.
+            UnknownWorkflowTypeError: the catalog does not have the code.
+        """
+        started = last_start(workflow_id, history)
+        machine = WorkflowMachine(
+            started, self._catalog(started.workflow_type), self._converter, self._guard
+        )
+        return RecoveryPlan(
+            run_id=started.run_id,
+            commands=machine.replaying(history),
+            failure_recorded_at=history[-1].recorded_at,
+            machine=machine,
+        )

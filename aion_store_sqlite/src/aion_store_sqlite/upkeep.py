@@ -1,0 +1,140 @@
+"""Upkeep: to delete what is over, to say how much there is, to look for damage."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+
+from aion_core.contracts import StoreStats
+from aion_core.errors import StoreError
+from aion_core.ids import WorkflowId
+from aion_store_sqlite.attributes import from_json, search_key
+from aion_store_sqlite.encoded import seen_id
+from aion_store_sqlite.reads import arrivals_after
+
+__all__ = ["damage_of_file", "damage_of_searches", "purge", "stats"]
+
+PIECE = 1000
+"""Events in memory at a time."""
+
+_TABLES_BY_WORKFLOW = ("events", "timers", "activities", "attributes", "seen", "workflows")
+
+
+def purge(cursor: sqlite3.Cursor, workflow_ids: Collection[WorkflowId]) -> int:
+    """Delete closed workflows; returns how many.
+
+    What has begun under rate limits stays: it goes on to count.
+
+    Raises:
+        StoreError: one of them is open; nothing was deleted.
+    """
+    found: list[tuple[int]] = []
+    for workflow_id in sorted(workflow_ids):
+        try:
+            row = cursor.execute(
+                "SELECT workflow, closed_at FROM workflows WHERE workflow_id = ?", (workflow_id,)
+            ).fetchone()
+        except UnicodeEncodeError:
+            continue  # what is no text to a file is nobody's id
+        if row is None:
+            continue
+        workflow, closed_at = row
+        if closed_at is None:
+            raise StoreError(
+                f"workflow {workflow_id!r} is open, nothing was deleted; purge closed workflows "
+                "only"
+            )
+        found.append((workflow,))
+    for table in _TABLES_BY_WORKFLOW:
+        cursor.executemany(f"DELETE FROM {table} WHERE workflow = ?", found)
+    return len(found)
+
+
+def stats(connection: sqlite3.Connection, path: Path) -> StoreStats:
+    """How much there is, in one state of the file; its size is that of a moment."""
+    row = connection.execute(
+        """
+        SELECT (SELECT count(*) FROM workflows),
+            (SELECT count(*) FROM workflows WHERE closed_at IS NULL),
+            (SELECT count(*) FROM events),
+            (SELECT count(*) FROM timers),
+            (SELECT count(*) FROM activities),
+            (SELECT count(*) FROM messages),
+            (SELECT count(*) FROM answers)
+        """
+    ).fetchone()
+    workflows, open_workflows, events, timers, activities, messages, answers = row
+    return StoreStats(
+        workflows=workflows,
+        open_workflows=open_workflows,
+        events=events,
+        timers=timers,
+        activities=activities,
+        messages=messages,
+        answers=answers,
+        bytes=_size(path) + _size(path.with_name(path.name + "-wal")),
+    )
+
+
+def damage_of_file(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """What SQLite itself finds wrong."""
+    rows = connection.execute("PRAGMA integrity_check").fetchall()
+    return [
+        f"{str(path)!r} is damaged: {found}; restore it from a back-up"
+        for (found,) in rows
+        if found != "ok"
+    ]
+
+
+def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
+    """Rows to search by that differ from what they were made of."""
+    found: list[str] = []
+    owners = connection.execute("SELECT workflow, workflow_id, attributes FROM workflows")
+    for workflow, workflow_id, text in owners.fetchall():
+        kept = dict(
+            connection.execute(
+                "SELECT name, value FROM attributes WHERE workflow = ?", (workflow,)
+            ).fetchall()
+        )
+        try:
+            wanted = {name: search_key(value) for name, value in from_json(text).items()}
+        except (TypeError, ValueError):
+            continue  # named with the workflow's summary
+        if kept != wanted:
+            found.append(
+                f"workflow {workflow_id!r} is found by the attributes {kept!r} instead of "
+                f"{wanted!r}"
+            )
+    return found + _unseen(connection)
+
+
+def _unseen(connection: sqlite3.Connection) -> list[str]:
+    kept = set(
+        connection.execute("SELECT workflow_id, id FROM seen JOIN workflows USING (workflow)")
+    )
+    wanted: set[tuple[str, str]] = set()
+    damaged: set[str] = set()
+    position = 0
+    while page := arrivals_after(connection, position, PIECE):
+        for _, workflow_id, event in page:
+            if event is None:
+                damaged.add(workflow_id)  # named with its history
+            elif (sent := seen_id(event)) is not None:
+                wanted.add((workflow_id, sent))
+        position = page[-1][0]
+    return [
+        f"workflow {workflow_id!r} does not know that it has seen {sent!r}"
+        for workflow_id, sent in sorted(wanted - kept)
+    ] + [
+        f"workflow {workflow_id!r} believes that it has seen {sent!r}, of which no event tells"
+        for workflow_id, sent in sorted(kept - wanted)
+        if workflow_id not in damaged
+    ]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
