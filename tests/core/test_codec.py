@@ -79,6 +79,27 @@ def test_an_instant_of_another_zone_comes_back_in_utc() -> None:
     assert from_micros(to_micros(instant)).isoformat() == AT.isoformat()
 
 
+FIRST_DATE, LAST_DATE = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("instant", [FIRST_DATE, LAST_DATE], ids=["first", "last"])
+def test_the_first_and_the_last_instant_of_utc_come_back(instant: datetime) -> None:
+    assert from_micros(to_micros(instant)) == instant
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        FIRST_DATE.replace(tzinfo=timezone(timedelta(microseconds=1))),
+        LAST_DATE.replace(tzinfo=timezone(timedelta(microseconds=-1))),
+    ],
+    ids=["too early", "too late"],
+)
+def test_an_instant_for_which_utc_has_no_date_is_refused(instant: datetime) -> None:
+    with pytest.raises(ValueError, match="lies outside of the years"):
+        to_micros(instant)
+
+
 def test_the_kind_is_the_name_of_the_class_today() -> None:
     assert [kind_of(small(cls)) for cls in CLASSES] == [cls.__name__ for cls in CLASSES]
 

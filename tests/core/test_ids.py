@@ -1,4 +1,4 @@
-"""Ids and structural positions: page 2 of the design."""
+"""Ids and structural positions: which texts they are, and that no two are the same."""
 
 import pytest
 from hypothesis import given
@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from aion_core.errors import InvalidIdError
 from aion_core.ids import (
     ROOT_PATH,
+    ChildKey,
+    RunId,
     TaskPath,
+    WorkflowId,
     child_path,
+    child_workflow_id,
     keyed_position,
+    named_timer,
     position,
     validated_workflow_id,
 )
@@ -89,3 +94,33 @@ def test_different_calls_have_different_positions(calls: list[tuple[TaskPath, in
 @given(st.text("0123456789/:abkey", min_size=1), paths, st.integers(0, 30))
 def test_no_key_takes_the_place_of_a_position(key: str, path: TaskPath, ordinal: int) -> None:
     assert keyed_position("activity", key) != position("activity", path, ordinal)
+
+
+def test_a_named_timer_has_an_id_of_its_name() -> None:
+    assert named_timer("reminder") == "timer:named:reminder"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb"])
+def test_a_timer_needs_a_printable_name(name: str) -> None:
+    with pytest.raises(InvalidIdError, match="must be non-empty printable text"):
+        named_timer(name)
+
+
+def test_names_of_the_engines_timers_are_its_own() -> None:
+    with pytest.raises(InvalidIdError, match="the engine's own; choose another name"):
+        named_timer("aion.start")
+
+
+def test_a_child_has_the_same_id_for_ever() -> None:
+    found = child_workflow_id(WorkflowId("order"), RunId("r"), ChildKey("child:0"))
+    assert found == "afcb1033-4d49-562b-bbb2-f9667f212092"
+
+
+def test_each_child_has_its_own_id() -> None:
+    ids = {
+        child_workflow_id(WorkflowId(parent), RunId(run), ChildKey(key))
+        for parent in ("a", "b")
+        for run in ("r", "s")
+        for key in ("child:0", "child:1")
+    }
+    assert len(ids) == 8

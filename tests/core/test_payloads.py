@@ -61,6 +61,15 @@ class Mode(enum.Flag):
     WRITE = 2
 
 
+class Shape(enum.Enum):
+    SQUARE = (1, 1)
+
+
+class TypedShape(enum.Enum):
+    _value_: tuple[int, int]
+    SQUARE = (1, 1)
+
+
 class Money(Decimal):
     pass
 
@@ -287,6 +296,16 @@ def test_a_sequence_comes_back_as_a_list(value: Sequence[int]) -> None:
     assert come_back(value, Sequence[int]) == [1, 2]
 
 
+def test_a_member_whose_value_has_a_type_of_its_own_comes_back() -> None:
+    assert come_back(TypedShape.SQUARE, TypedShape) is TypedShape.SQUARE
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a":NaN}'])
+def test_numbers_that_json_does_not_know_are_not_read(text: str) -> None:
+    with pytest.raises(PayloadError, match="is no JSON number"):
+        CONVERTER.decode(plain(text), Any)
+
+
 def test_an_int_where_a_float_belongs_comes_back_as_a_float() -> None:
     assert repr(come_back(5, float)) == "5.0"
 
@@ -439,6 +458,8 @@ def test_an_error_about_an_argument_begins_with_its_name() -> None:
     [
         (float("nan"), float),
         (float("inf"), float),
+        (2**53 + 1, float),
+        (Shape.SQUARE, Shape),
         ("\ud800", str),
         ({"\ud800": 1}, dict[str, int]),
         ({True: 1}, dict[bool, int]),
@@ -551,6 +572,7 @@ def test_another_content_type_is_refused_by_its_name() -> None:
         dict[Point, int],
         dict[int | str, int],
         int | complex,
+        Shape,
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """Search attributes, messages and filters: the small values of the contracts."""
 
+import enum
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -25,7 +26,20 @@ RUN = WorkflowSummary(
     attributes={"shop": "b", "vip": True, "items": 3, "tags": ("new", "big"), "due": NOON},
     failure_reason="Declined: no money",
 )
+WEST = timezone(timedelta(hours=-12))
 SOURCE = RunRef(WorkflowId("w"), RunId("r"), 7)
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Ratio(float):
+    pass
 
 
 def test_a_list_of_texts_is_kept_as_a_tuple() -> None:
@@ -40,6 +54,24 @@ def test_an_instant_is_kept_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "kept"),
+    [(Colour.RED, "red"), (Level.HIGH, 3), (Ratio(0.5), 0.5), ([Colour.RED], ("red",))],
+    ids=["text", "integer", "float", "texts"],
+)
+def test_a_value_of_a_subclass_is_kept_as_its_plain_value(value: object, kept: object) -> None:
+    (found,) = checked_attributes({"a": value}).values()
+    assert (repr(found), type(found)) == (repr(kept), type(kept))
+
+
+def test_an_instant_of_a_subclass_is_kept_as_a_plain_one() -> None:
+    class Moment(datetime):
+        pass
+
+    (found,) = checked_attributes({"a": Moment(2024, 3, 1, 12, tzinfo=UTC)}).values()
+    assert (found, type(found)) == (NOON, datetime)
+
+
+@pytest.mark.parametrize(
     ("attributes", "message"),
     [
         ({"": 1}, "name is non-empty printable text"),
@@ -48,8 +80,10 @@ def test_an_instant_is_kept_in_utc() -> None:
         ({"a": ["x", "\ud800"]}, "'a' holds half a surrogate pair"),
         ({"a": float("nan")}, "'a' must be a finite number"),
         ({"a": datetime(2024, 3, 1)}, "'a' needs an instant with its zone"),  # noqa: DTZ001
+        ({"a": datetime.max.replace(tzinfo=WEST)}, "'a' has no date in UTC"),
+        ({"a": 10**5000}, "'a' has more digits"),
     ],
-    ids=["no name", "name", "text", "texts", "nan", "naive"],
+    ids=["no name", "name", "text", "texts", "nan", "naive", "no date", "digits"],
 )
 def test_an_attribute_that_means_nothing_is_refused(
     attributes: dict[str, object], message: str
@@ -132,6 +166,18 @@ def test_a_message_needs_a_printable_id(message_id: str) -> None:
         Message(
             message_id=message_id,
             kind="signal",
+            target=WorkflowId("w"),
+            body=Payload(JSON, b"{}"),
+            posted_at=NOON,
+        )
+
+
+def test_a_message_of_an_unknown_kind_is_refused() -> None:
+    kind: Any = "wave"
+    with pytest.raises(ValueError, match="message 'm' is of the unknown kind 'wave'"):
+        Message(
+            message_id="m",
+            kind=kind,
             target=WorkflowId("w"),
             body=Payload(JSON, b"{}"),
             posted_at=NOON,

@@ -1,4 +1,4 @@
-"""The step: each arrival is judged against the run as it is then (page 1 of the design)."""
+"""The step: each arrival is judged against the run as it is then."""
 
 from datetime import UTC, timedelta
 from typing import Any

@@ -15,7 +15,7 @@ from aion_core.errors import ConfigError, VersionNotLoadedError
 from aion_core.events import UNVERSIONED
 from aion_core.payloads import PayloadConverter
 from aion_runtime.catalog import ResolvedDefinition, VersionPolicy, WorkflowCatalog
-from aion_runtime.content_hash import content_hash
+from aion_runtime.versions import content_hash
 
 OTHER = "h1:" + "0" * 32
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from aion_core.events import UNVERSIONED
-from aion_runtime.content_hash import WorkflowCode, content_hash, parse_version, workflow_code
 from aion_runtime.hashing.packages import SourceReader
+from aion_runtime.versions import WorkflowCode, content_hash, parse_version, workflow_code
 
 GOLDEN = Path(__file__).parent / "content_hashes"
 HEAD = "import aion_runtime as aion\n"
@@ -315,7 +315,7 @@ async def main(n: int) -> int:
 
 
 if __name__ == "__main__":
-    from aion_runtime.content_hash import content_hash
+    from aion_runtime.versions import content_hash
     print(content_hash(main))
 """
 

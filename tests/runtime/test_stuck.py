@@ -453,6 +453,28 @@ async def test_a_kept_signal_that_history_has_already_is_consumed(bench: Bench) 
     assert (await bench.kinds("v")).count(e.SignalReceived) == 1
 
 
+async def test_a_stuck_run_that_is_started_again_is_taken_as_started(bench: Bench) -> None:
+    async with bench.engine(good) as engine:
+        await engine.start(good, workflow_id="w")
+        await wait_all_tasks_blocked()
+    async with bench.engine(swapped) as engine:
+        handle = await engine.start(swapped, workflow_id="w")
+        assert (await handle.describe()).stuck
+    assert (await bench.kinds("w")).count(e.WorkflowStarted) == 1
+
+
+async def test_a_stuck_run_is_not_started_as_another_workflow(bench: Bench) -> None:
+    @aion.workflow
+    async def other() -> None: ...
+
+    async with bench.engine(good) as engine:
+        await engine.start(good, workflow_id="w")
+        await wait_all_tasks_blocked()
+    async with bench.engine(other) as engine:
+        with pytest.raises(aion.WorkflowAlreadyStartedError, match="as 'deployed', not 'other'"):
+            await engine.start(other, workflow_id="w")
+
+
 async def test_a_run_of_a_type_that_is_not_there_keeps_its_signals(bench: Bench) -> None:
     @aion.workflow
     async def other() -> None: ...

@@ -18,7 +18,9 @@ from aion_core.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from aion_core.testing.histories import Story, message
+from aion_core.ids import ActivityId
+from aion_core.policies import Limit, Rate
+from aion_core.testing.histories import Opener, Story, message, write
 from aion_store_sqlite import log as log_module
 from aion_store_sqlite import mail, reads, upkeep
 from aion_store_sqlite.connection import open_connection
@@ -325,6 +327,39 @@ def test_a_side_write_that_cannot_be_stored_is_refused_alone(
     assert isinstance(results[1], StoreError)
     assert "a reason cannot be stored" in str(results[1])
     assert connection.execute("SELECT stuck FROM workflows").fetchall() == [(None,), (None,)]
+
+
+async def test_details_that_are_no_payload_are_refused_and_the_writer_goes_on(
+    sqlite_opener: Opener,
+) -> None:
+    nothing: Any = None
+    story = Story().started().scheduled("a")
+    async with sqlite_opener() as store, store.writer() as writer:
+        await write(writer, story)
+        with pytest.raises(StoreError, match="a heartbeat of a of workflow 'w' cannot be stored"):
+            await writer.put_heartbeat(story.workflow_id, story.run_id, ActivityId("a"), 1, nothing)
+        await write(writer, story.activity_completed("a"))
+
+
+def test_a_start_under_a_limit_costs_the_same_however_many_count(
+    log: Log, connection: FailingCommit
+) -> None:
+    story = Story().started().scheduled("a", limit=Limit("api", rate=Rate(1, 60)))
+    assert _commit(log, connection, story.append()) == [None]
+    first = _steps(log, connection, story.delivered("a").append())
+    for _ in range(2000):
+        story.delivered("a")
+    assert _commit(log, connection, story.append()) == [None]
+    assert _steps(log, connection, story.delivered("a").append()) < 2 * first
+
+
+def _steps(log: Log, connection: sqlite3.Connection, append: Append) -> int:
+    """How many steps SQLite's machine takes for an append, roughly."""
+    steps: list[None] = []
+    connection.set_progress_handler(lambda: steps.append(None), 10)
+    assert _commit(log, connection, append) == [None]
+    connection.set_progress_handler(None, 0)
+    return len(steps)
 
 
 def test_a_purge_between_appends_of_one_batch_is_made_in_its_turn(

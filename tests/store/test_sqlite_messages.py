@@ -22,7 +22,7 @@ from aion_core.errors import (
 )
 from aion_core.events import SignalReceived
 from aion_core.ids import WorkflowId
-from aion_core.testing.histories import Opener, Story, answer, message, write
+from aion_core.testing.histories import Opener, Story, answer, message, sent_by, write
 from aion_store_sqlite.store import open_store
 
 Spawn: TypeAlias = Callable[..., "subprocess.Popen[str]"]
@@ -317,6 +317,15 @@ async def test_a_message_that_is_gone_refuses_its_append_alone(sqlite_opener: Op
         assert [each.message.message_id for each in await store.messages()] == ["sent"]
         assert await store.fetch_answer("lost") is None
         assert list(await store.list_workflow_ids()) == ["a", "c"]
+
+
+async def test_a_number_of_more_than_64_bits_in_a_message_is_refused(
+    sqlite_opener: Opener,
+) -> None:
+    async with sqlite_opener() as store:
+        with pytest.raises(StoreError, match="message 'm' cannot be stored"):
+            await store.post(message("m", source=sent_by("w", 2**63)))
+        assert list(await store.messages()) == []
 
 
 async def test_positions_are_not_given_twice(sqlite_opener: Opener) -> None:

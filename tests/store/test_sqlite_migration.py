@@ -188,4 +188,4 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
 
 NAMES = ("running", "child", "failed", "recovered")
-DIGESTS = ["c10edfc7cfb1e04d", "7953d00489935a04"]
+DIGESTS = ["c10edfc7cfb1e04d", "1a47a8b52df87fd2"]

@@ -10,9 +10,10 @@ import pytest
 import trio
 import trio.testing
 
-from aion_core.ids import WorkflowId
+from aion_core.contracts import Package
+from aion_core.ids import PackageVersion, WorkflowId
 from aion_core.policies import Limit, Rate
-from aion_core.testing.histories import Opener, Story, at, write
+from aion_core.testing.histories import Opener, Story, at, message, write
 
 Execute: TypeAlias = Callable[..., list[tuple[object, ...]]]
 
@@ -118,7 +119,10 @@ async def test_the_size_is_that_of_the_file_and_its_wal(
             "listed with parent",
         ),
         ("UPDATE workflows SET status = 'Paused'", "listed with status"),
-        ("UPDATE workflows SET status = 'Bogus'", "cannot be read"),
+        ("UPDATE workflows SET status = 'Bogus'", "cannot be read (of workflow 'w': 'Bogus'"),
+        ("UPDATE messages SET kind = 'wave'", "message 'm' is of the unknown kind 'wave'"),
+        ("UPDATE package_routes SET version = 'v2'", "goes by the package 'v2', which is not"),
+        ("INSERT INTO timers VALUES (9, 't', 1, 1)", "1 rows of timers belong to no workflow"),
         ("UPDATE workflows SET attributes = '{'", "cannot be read"),
         ("UPDATE events SET data = '{' WHERE kind = 'SignalReceived'", "event 2 of workflow 'w'"),
         ("DELETE FROM events WHERE seq = 2", "event 2 of workflow 'w'"),
@@ -130,9 +134,35 @@ async def test_damage_is_told_in_sentences(
     story = Story().started(attributes={"n": 1}).signal(id="s").scheduled("a").timer("t", at(1))
     async with sqlite_opener() as store, store.writer() as writer:
         await write(writer, story)
+        await store.post(message("m"))
+        await writer.put_package(
+            Package(workflow_type="t", version=PackageVersion("v"), archive=b"", deployed_at=at(0))
+        )
         assert list(await store.check()) == []
         execute(change)
         assert says in "\n".join(await store.check())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "UPDATE workflows SET status = 'Bogus' WHERE workflow = 1",
+        "UPDATE timers SET fire_at = 'x' WHERE workflow = 1",
+        "UPDATE activities SET attempt = 1, next_attempt_at = 'y' WHERE workflow = 1",
+        "UPDATE messages SET posted_at = 'x'",
+        "UPDATE package_routes SET version = 'v2'",
+    ],
+)
+async def test_damage_hides_no_other_damage(
+    sqlite_opener: Opener, execute: Execute, other: str
+) -> None:
+    stories = [Story(name).started().scheduled("a").timer("t", at(1)) for name in "ab"]
+    async with sqlite_opener() as store, store.writer() as writer:
+        await write(writer, *stories)
+        await store.post(message("m"))
+        execute("UPDATE events SET data = '{' WHERE workflow = 2 AND seq = 2")
+        execute(other)
+        assert "event 2 of workflow 'b' cannot be read" in "\n".join(await store.check())
 
 
 async def test_damage_to_the_file_itself_is_found(

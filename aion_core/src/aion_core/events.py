@@ -37,6 +37,7 @@ __all__ = [
     "HistoryEvent",
     "MarkerRecorded",
     "ParentRef",
+    "RateRow",
     "ReopenedActivity",
     "ScheduleCreated",
     "ScheduleDeleted",
@@ -112,14 +113,33 @@ class TimerRow:
     fire_at: datetime
 
 
+@attrs.frozen
+class RateRow:
+    """The rate limit of an activity, by which the starts of its attempts are kept.
+
+    Attributes:
+        window: seconds for which a start counts.
+    """
+
+    name: str
+    window: float
+
+
 @attrs.frozen(kw_only=True)
 class ReopenedActivity:
-    """An activity that is open again in a reopened run, with the attempt that comes next."""
+    """An activity that is open again in a reopened run, with the attempt that comes next.
+
+    Attributes:
+        deadline: when the time for all of its attempts is over; None for never.
+        rate: its rate limit, if it has one.
+    """
 
     activity_id: ActivityId
     activity_type: str
     scheduled_seq: int
     attempt: int
+    deadline: datetime | None = None
+    rate: RateRow | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,8 @@ clock: fresh ids are made by the shell and handed in.
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import Literal, NewType
 
 from aion_core.errors import InvalidIdError
@@ -21,7 +23,9 @@ __all__ = [
     "TimerId",
     "WorkflowId",
     "child_path",
+    "child_workflow_id",
     "keyed_position",
+    "named_timer",
     "position",
     "validated_workflow_id",
 ]
@@ -96,3 +100,33 @@ def keyed_position(kind: PositionKind, key: str) -> str:
     if not key or not key.isprintable():
         raise InvalidIdError(f"key {key!r} must be non-empty printable text")
     return f"{kind}:key:{key}"
+
+
+def named_timer(name: str) -> TimerId:
+    """Id of a timer that its author named: ``timer:named:<name>``.
+
+    Raises:
+        InvalidIdError: the name is empty, holds characters that cannot be printed, or begins with
+            ``aion.``, as the engine's own do.
+    """
+    if not name or not name.isprintable():
+        raise InvalidIdError(f"timer name {name!r} must be non-empty printable text")
+    if name.startswith(_OURS):
+        raise InvalidIdError(
+            f"timer name {name!r} begins with {_OURS!r}, which is the engine's own; "
+            "choose another name"
+        )
+    return TimerId(f"timer:named:{name}")
+
+
+def child_workflow_id(parent: WorkflowId, run_id: RunId, child_key: ChildKey) -> WorkflowId:
+    """The id of a child whose author gave it none: the same whenever the run is replayed.
+
+    A version 5 UUID: RFC 9562, section 5.5.
+    """
+    name = json.dumps([parent, run_id, child_key])
+    return WorkflowId(str(uuid.uuid5(_CHILDREN, name)))
+
+
+_OURS = "aion."
+_CHILDREN = uuid.UUID("5a1f3f0e-8a52-5d0b-9a55-0d1c7f8f6a31")

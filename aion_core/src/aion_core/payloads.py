@@ -231,11 +231,18 @@ _JSON_SCALARS = frozenset({str, int, bool})
 _write_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+_read_json = json.JSONDecoder(parse_constant=_refuse).decode
+
+
 def _load(payload: Payload) -> object:
     if payload.content_type != JSON:
         raise PayloadError(f"$: no converter reads content of type {payload.content_type!r}")
     try:
-        return json.loads(payload.data)
+        return _read_json(payload.data.decode())
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"$: not JSON: {error}") from error
 

@@ -16,11 +16,13 @@ Attributes: TypeAlias = Mapping[str, AttributeValue | None]
 
 
 def checked_attributes(attributes: Mapping[str, object]) -> dict[str, AttributeValue | None]:
-    """Attributes as they are stored: lists of texts as tuples, instants in UTC.
+    """Attributes as they are stored: lists of texts as tuples, instants in UTC, and what is more
+    than a text, a number or an instant, such as a member of `enum.StrEnum`, as just that.
 
     Raises:
         TypeError: a value of another type.
-        ValueError: an empty name, a number that is none, or an instant without its zone.
+        ValueError: an empty name, a number that is none or has too many digits, or an instant
+            without its zone or without a date in UTC.
     """
     return {_checked_name(name): _checked(name, value) for name, value in attributes.items()}
 
@@ -42,16 +44,16 @@ def _checked_name(name: str) -> str:
 def _checked(name: str, value: object) -> AttributeValue | None:
     if isinstance(value, str):
         return _storable(name, value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _writable(name, int(value))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"attribute {name!r} must be a finite number, not {value!r}")
-        return value
+        return float(value)
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"attribute {name!r} needs an instant with its zone, not {value!r}")
-        return value.astimezone(UTC)
+        return _in_utc(name, value)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(_storable(name, item) for item in value)
     raise TypeError(
@@ -62,9 +64,28 @@ def _checked(name: str, value: object) -> AttributeValue | None:
 
 def _storable(name: str, text: str) -> str:
     try:
-        text.encode()
+        return text.encode().decode()
     except UnicodeEncodeError as error:
         raise ValueError(
             f"attribute {name!r} holds half a surrogate pair, which no store can keep: {text!r}"
         ) from error
-    return text
+
+
+def _writable(name: str, number: int) -> int:
+    try:
+        str(number)
+    except ValueError as error:
+        raise ValueError(
+            f"attribute {name!r} has more digits than Python writes; store it as text"
+        ) from error
+    return number
+
+
+def _in_utc(name: str, instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError(f"attribute {name!r} needs an instant with its zone, not {instant!r}")
+    try:
+        utc = instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"attribute {name!r} has no date in UTC: {instant!r}") from error
+    return datetime.combine(utc.date(), utc.time(), UTC)

@@ -21,8 +21,8 @@ from aion_core.errors import (
 )
 from aion_core.events import UNVERSIONED
 from aion_core.payloads import PayloadConverter
-from aion_runtime.content_hash import workflow_code
 from aion_runtime.hashing.packages import SourceReader
+from aion_runtime.versions import workflow_code
 
 __all__ = ["ResolvedDefinition", "VersionPolicy", "WorkflowCatalog", "call_of"]
 

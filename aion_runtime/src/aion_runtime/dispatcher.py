@@ -407,9 +407,7 @@ class Dispatcher:
     def _post_to_stuck(self, entry: Entry, mail: Mail) -> None:
         if isinstance(mail.arrival, ActivityOutcome):
             entry.running.pop(mail.arrival.activity_id, None)
-        if not self._keeper.keep(entry.workflow_id, mail) and mail.receipt is not None:
-            reason = self.stuck[entry.workflow_id]
-            mail.receipt.settle(WorkflowStuckError(entry.workflow_id, reason))
+        self._keeper.keep(entry.workflow_id, mail, self.stuck[entry.workflow_id])
 
 
 def _is_busy(entry: Entry) -> bool:

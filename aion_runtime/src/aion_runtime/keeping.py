@@ -9,14 +9,26 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import attrs
 import trio
 
 from aion_core.contracts import Append, EventStore, Message, StoreWriter
-from aion_core.errors import EngineStoppedError, FencedError, StoreError, StoreUnavailableError
+from aion_core.errors import (
+    AionError,
+    CorruptHistoryError,
+    EngineStoppedError,
+    FencedError,
+    StoreError,
+    StoreUnavailableError,
+    WorkflowStuckError,
+)
+from aion_core.events import WorkflowStarted
 from aion_core.ids import WorkflowId
-from aion_core.machine.arrivals import ActivityOutcome, SignalSentToRun
+from aion_core.machine.arrivals import ActivityOutcome, SignalSentToRun, StartRequest
+from aion_core.machine.run import judge_start
+from aion_core.payloads import Payload
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Mail, Receipt
 from aion_runtime.letters import outcome_message, signal_message
@@ -36,12 +48,13 @@ class _Job:
     """Something to be written.
 
     Attributes:
-        write: may be done twice: what it does the second time changes nothing.
+        write: may be done twice: what it does the second time changes nothing. Returns what the
+            sender is to be told.
         receipt: settled when it is durable.
     """
 
     what: str
-    write: Callable[[], Awaitable[None]]
+    write: Callable[[], Awaitable[AionError | None]]
     receipt: Receipt | None = None
 
 
@@ -49,6 +62,7 @@ class Keeper:
     """Writes one thing after the other, in the order in which they came.
 
     Args:
+        is_same: whether two inputs of a workflow are the same.
         on_fenced: called when another writer has taken the store over.
     """
 
@@ -57,11 +71,13 @@ class Keeper:
         store: EventStore,
         writer: StoreWriter,
         clock: Clock,
+        is_same: Callable[[Payload, Payload], bool],
         on_fenced: Callable[[FencedError], None],
     ) -> None:
         self._store = store
         self._writer = writer
         self._clock = clock
+        self._is_same = is_same
         self._on_fenced = on_fenced
         self._jobs: deque[_Job] = deque()
         self._has_more = trio.Event()
@@ -69,36 +85,34 @@ class Keeper:
 
     def mark(self, workflow_id: WorkflowId, reason: str) -> None:
         """Have every process see why the run cannot go on."""
-
-        async def write() -> None:
-            await self._writer.put_stuck(workflow_id, reason)
-
+        write = partial(self._writer.put_stuck, workflow_id, reason)
         self._add(_Job(f"that workflow {workflow_id!r} is stuck", write))
 
-    def keep(self, workflow_id: WorkflowId, mail: Mail) -> bool:
-        """Keep an arrival for later; False when it is none that can be."""
+    def keep(self, workflow_id: WorkflowId, mail: Mail, reason: str) -> None:
+        """Keep an arrival for later, or tell its sender what is known already.
+
+        Args:
+            reason: why the run cannot go on.
+        """
         arrival = mail.arrival
         if mail.message_id is not None:
-            return True  # it is in the store already
-        if isinstance(arrival, ActivityOutcome):
-            message = outcome_message(workflow_id, arrival, self._clock.now())
-
-            async def post_outcome() -> None:
-                await self._append(message)
-
-            what = f"the outcome of {arrival.activity_id} of workflow {workflow_id!r}"
-            self._add(_Job(what, post_outcome, mail.receipt))
-            return True
-        if isinstance(arrival, SignalSentToRun):
-            letter = signal_message(workflow_id, arrival, self._clock.now())
-
-            async def post_signal() -> None:
-                await self._store.post(letter)
-
-            what = f"signal {arrival.name!r} to workflow {workflow_id!r}"
-            self._add(_Job(what, post_signal, mail.receipt))
-            return True
-        return False
+            return  # it is in the store already
+        match arrival:
+            case ActivityOutcome():
+                what = f"the outcome of {arrival.activity_id} of workflow {workflow_id!r}"
+                message = outcome_message(workflow_id, arrival, self._clock.now())
+                self._add(_Job(what, partial(self._append, message), mail.receipt))
+            case SignalSentToRun():
+                what = f"signal {arrival.name!r} to workflow {workflow_id!r}"
+                message = signal_message(workflow_id, arrival, self._clock.now())
+                self._add(_Job(what, partial(self._store.post, message), mail.receipt))
+            case StartRequest():
+                what = f"a start of workflow {workflow_id!r}"
+                judge = partial(self._judge, workflow_id, arrival, reason)
+                self._add(_Job(what, judge, mail.receipt))
+            case _:
+                # Asked for again when the run goes on; nobody waits for it.
+                assert mail.receipt is None
 
     async def settled(self) -> None:
         """Return when nothing is left to be written."""
@@ -133,7 +147,7 @@ class Keeper:
         while True:
             tries += 1
             try:
-                await job.write()
+                refusal = await job.write()
             except FencedError as error:
                 self._on_fenced(error)
                 self._settle(job, error)
@@ -147,7 +161,7 @@ class Keeper:
                 logger.warning("%s is not kept yet, next try in %.2f s: %s", job.what, pause, error)
                 await self._clock.sleep_until_monotonic(self._clock.monotonic() + pause)
             else:
-                self._settle(job, None)
+                self._settle(job, refusal)
                 return
 
     async def _append(self, message: Message) -> None:
@@ -160,6 +174,19 @@ class Keeper:
         if refusal is not None:
             raise refusal
 
-    def _settle(self, job: _Job, error: StoreError | None) -> None:
+    async def _judge(
+        self, workflow_id: WorkflowId, request: StartRequest, reason: str
+    ) -> AionError | None:
+        """A start is judged as that of any run: asked for again, it is taken as made."""
+        try:
+            history = await self._store.read_history(workflow_id)
+        except CorruptHistoryError:
+            return WorkflowStuckError(workflow_id, reason)
+        for event in reversed(history):
+            if isinstance(event, WorkflowStarted):
+                return judge_start(event, request, self._is_same)
+        return WorkflowStuckError(workflow_id, reason)
+
+    def _settle(self, job: _Job, error: AionError | None) -> None:
         if job.receipt is not None:
             job.receipt.settle(error)

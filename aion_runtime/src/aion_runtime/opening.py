@@ -195,7 +195,7 @@ class _Host:
         self._after_crash = writer.after_crash
         self._alarms = Alarms(clock.now, clock.sleep_until)
         self._delays = Alarms(clock.monotonic, clock.sleep_until_monotonic)
-        self._keeper = Keeper(store, writer, clock, self._fail)
+        self._keeper = Keeper(store, writer, clock, parts.context.converter.same, self._fail)
         self._heartbeats = Heartbeats(store, writer)
         self._dispatcher = Dispatcher(
             store,

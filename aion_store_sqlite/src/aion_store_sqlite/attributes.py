@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from aion_core.codec import to_micros
@@ -41,7 +42,8 @@ def from_json(text: str | None) -> dict[str, AttributeValue]:
 def search_key(value: object) -> str | None:
     """Text that two values have in common when `RunFilter.matches` takes them for the same.
 
-    None for what no stored value can be equal to: an instant without its zone, NaN.
+    None for what no stored value can be equal to: NaN, an instant without its zone or one for
+    which UTC has no date.
     """
     match value:
         case bool():
@@ -54,7 +56,9 @@ def search_key(value: object) -> str | None:
         case float():
             return None if value != value else f"number {value!r}"
         case datetime():
-            return None if value.tzinfo is None else f"instant {to_micros(value)}"
+            with suppress(TypeError, ValueError):
+                return f"instant {to_micros(value)}"
+            return None
         case str():
             return f"text {value}"
         case tuple():

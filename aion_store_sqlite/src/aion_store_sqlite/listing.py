@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aion_core.codec import from_micros, to_micros
 from aion_core.contracts import RunFilter, RunPage
@@ -145,7 +145,15 @@ def _parts(filter: RunFilter) -> Iterator[Condition]:
         )
 
 
-def _summary(
+def _summary(workflow_id: str, *columns: Any) -> WorkflowSummary:
+    try:
+        return _summary_of(workflow_id, *columns)
+    except (TypeError, ValueError, OverflowError) as error:
+        # One such row fails the whole list: it is to be found.
+        raise ValueError(f"of workflow {workflow_id!r}: {error}") from error
+
+
+def _summary_of(
     workflow_id: str,
     run_id: str,
     workflow_type: str,

@@ -278,6 +278,7 @@ _FAULTS_OF_ONE = (
     OverflowError,
     ValueError,
     TypeError,
+    AttributeError,
 )
 """Errors for which one write's content is to blame, not the file or the disk."""
 

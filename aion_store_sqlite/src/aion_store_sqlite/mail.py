@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 from aion_core.codec import from_micros, to_micros
 from aion_core.contracts import Answer, Message, MessageKind, RunRef, StoredMessage
@@ -53,8 +53,8 @@ def message_row(message: Message) -> MessageRow:
             *payload_columns(message.body),
             *((None,) * 3 if source is None else (source.workflow_id, source.run_id, source.seq)),
         )
-        _require_text(row)
-    except (TypeError, ValueError, AttributeError) as error:
+        _require_columns(row)
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _unstorable(message.message_id, error) from error
     return row
 
@@ -67,8 +67,8 @@ def answer_row(given: Answer) -> AnswerRow:
     """
     try:
         row = (given.message_id, to_micros(given.answered_at), *payload_columns(given.body))
-        _require_text(row)
-    except (TypeError, ValueError, AttributeError) as error:
+        _require_columns(row)
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _unstorable(given.message_id, error) from error
     return row
 
@@ -175,8 +175,6 @@ def _message(
     source_run_id: str | None,
     source_seq: int | None,
 ) -> StoredMessage:
-    if kind not in _KINDS:
-        raise ValueError(f"message {message_id!r} is of the unknown kind {kind!r}")
     source = None
     if source_id is not None and source_run_id is not None and source_seq is not None:
         source = RunRef(WorkflowId(source_id), RunId(source_run_id), source_seq)
@@ -191,14 +189,14 @@ def _message(
     return StoredMessage(position, message)
 
 
-_KINDS = get_args(MessageKind)
-
-
-def _require_text(row: Sequence[object]) -> None:
+def _require_columns(row: Sequence[object]) -> None:
     for value in row:
         if isinstance(value, str):
             # Half a surrogate pair is text to Python, but not to a file.
             value.encode()
+        elif isinstance(value, int):
+            # Nor is a number of more than 64 bits.
+            value.to_bytes(8, signed=True)
 
 
 def _unstorable(message_id: str, error: Exception) -> StoreError:

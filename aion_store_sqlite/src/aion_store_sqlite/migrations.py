@@ -153,6 +153,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX limit_starts_by_name ON limit_starts (name, started_at)",
+        "CREATE INDEX limit_starts_by_end ON limit_starts (name, counts_until)",
         # Messages that wait. The target may be a workflow that is still to be made.
         """
         CREATE TABLE messages (

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from aion_core.codec import decode_event, from_micros
 from aion_core.contracts import FeedItem
@@ -89,15 +90,16 @@ def seen_of(
     connection: sqlite3.Connection, workflow_id: WorkflowId, ids: Collection[str]
 ) -> frozenset[str]:
     """Which of these signal and update ids a workflow has seen."""
-    return frozenset(
-        found
-        for found in ids
-        if connection.execute(
-            "SELECT 1 FROM seen WHERE id = ? "
-            "AND workflow = (SELECT workflow FROM workflows WHERE workflow_id = ?)",
-            (found, workflow_id),
-        ).fetchone()
-    )
+    seen: set[str] = set()
+    for asked in ids:
+        with suppress(UnicodeEncodeError):  # what is no text to a file, no sender could have sent
+            if connection.execute(
+                "SELECT 1 FROM seen WHERE id = ? "
+                "AND workflow = (SELECT workflow FROM workflows WHERE workflow_id = ?)",
+                (asked, workflow_id),
+            ).fetchone():
+                seen.add(asked)
+    return frozenset(seen)
 
 
 def arrivals_after(

@@ -88,7 +88,7 @@ def damage_of_file(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
-    """Rows to search by that differ from what they were made of."""
+    """Rows to search by that differ from what they were made of, and rows of no workflow."""
     found: list[str] = []
     owners = connection.execute("SELECT workflow, workflow_id, attributes FROM workflows")
     for workflow, workflow_id, text in owners.fetchall():
@@ -106,7 +106,18 @@ def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
                 f"workflow {workflow_id!r} is found by the attributes {kept!r} instead of "
                 f"{wanted!r}"
             )
-    return found + _unseen(connection)
+    return found + _unseen(connection) + _of_nobody(connection)
+
+
+def _of_nobody(connection: sqlite3.Connection) -> list[str]:
+    counts = [
+        (table, count)
+        for table in _TABLES_BY_WORKFLOW
+        for (count,) in connection.execute(
+            f"SELECT count(*) FROM {table} WHERE workflow NOT IN (SELECT workflow FROM workflows)"
+        ).fetchall()
+    ]
+    return [f"{count} rows of {table} belong to no workflow" for table, count in counts if count]
 
 
 def _unseen(connection: sqlite3.Connection) -> list[str]:

@@ -74,8 +74,9 @@ def encode_event(event: e.HistoryEvent) -> str:
     """The event's own fields as JSON text; kind and envelope are stored beside it.
 
     Raises:
-        TypeError: an activity's option or a search attribute is of a type that it cannot have.
-        ValueError: a number in it is none.
+        TypeError: an activity's option or a search attribute is of a type that it cannot have, or
+            an instant has no zone.
+        ValueError: a number in it is none, or UTC has no date for an instant.
     """
     if event.__class__ is e.ActivityScheduled:
         return _SCHEDULED.write(event)

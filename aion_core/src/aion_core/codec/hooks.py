@@ -15,6 +15,7 @@ import cattrs
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from aion_core.codec.instants import to_micros
 from aion_core.payloads import JSON, Payload
 from aion_core.policies import ActivityOptions, Limit, Rate, RetryPolicy
 
@@ -46,7 +47,7 @@ def make_converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook_func(_is_mapping, _read_attributes)
     converter.register_structure_hook_func(_is_literal, _read_literal)
     converter.register_structure_hook(ActivityOptions, _options_reader(converter))
-    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_unstructure_hook(datetime, _write_instant)
     converter.register_unstructure_hook_factory(attrs.has, partial(_object_writer, converter))
     converter.register_unstructure_hook(Payload, _write_payload)
     converter.register_unstructure_hook_func(_is_mapping, _write_attributes)
@@ -94,6 +95,13 @@ def _read_float(value: Any, _: Any) -> float:
     if not math.isfinite(number):
         raise _mismatch("a finite number", value)
     return number
+
+
+def _write_instant(instant: datetime) -> str:
+    # Stores keep some of them as microseconds, too: one for which there are none is to be refused
+    # with its event, before it is a row.
+    to_micros(instant)
+    return instant.isoformat()
 
 
 def _read_instant(value: Any, _: Any) -> datetime:
@@ -185,7 +193,7 @@ def _write_attribute(value: Any) -> object:
     if value.__class__ is tuple:
         return [_text(item) for item in value]
     if value.__class__ is datetime and value.tzinfo is not None:
-        return {"datetime": value.isoformat()}
+        return {"datetime": _write_instant(value)}
     raise _mismatch("the value of a search attribute", value)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 
@@ -32,6 +32,8 @@ MessageKind = Literal[
 ]
 """What a message asks for. ``outcome`` is of an attempt whose run could not be activated."""
 
+_KINDS = frozenset(get_args(MessageKind))
+
 
 @attrs.frozen
 class RunRef:
@@ -47,6 +49,12 @@ def _printable(instance: object, attribute: attrs.Attribute[str], value: str) ->
         raise InvalidIdError(f"{attribute.name} {value!r} must be non-empty printable text")
 
 
+def _known(instance: Message, attribute: attrs.Attribute[MessageKind], value: str) -> None:
+    # One that no engine understands would wait, and be in its way, for ever.
+    if value not in _KINDS:
+        raise ValueError(f"message {instance.message_id!r} is of the unknown kind {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class Message:
     """A message to one workflow.
@@ -60,10 +68,11 @@ class Message:
 
     Raises:
         InvalidIdError: the message id cannot be one.
+        ValueError: there is no such kind.
     """
 
     message_id: str = attrs.field(validator=_printable)
-    kind: MessageKind
+    kind: MessageKind = attrs.field(validator=_known)
     target: WorkflowId
     body: Payload
     posted_at: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -27,7 +27,14 @@ from aion_core.contracts.rows import (
 )
 from aion_core.errors import HistoryShapeError, StoreError
 from aion_core.events import HistoryEvent
-from aion_core.history import RunProjection, RunSummary, WorkflowSummary, run_chain
+from aion_core.history import (
+    ActivityRow,
+    RunProjection,
+    RunSummary,
+    TimerRow,
+    WorkflowSummary,
+    run_chain,
+)
 from aion_core.ids import ActivityId, PackageVersion, RunId, WorkflowId
 from aion_core.payloads import Payload
 from aion_core.status import WorkflowStatus
@@ -389,21 +396,27 @@ class EventStore(ABC):
     async def check(self) -> Sequence[str]:
         """Look for damage: one sentence for each thing wrong, none when all is sound.
 
-        Reads every history and holds what is kept beside it against it.
+        Reads every history and holds what is kept beside it against it. Of what is written
+        meanwhile it may believe that it is wrong.
         """
         found: list[str] = []
         unreadable: set[WorkflowId] = set()
-        timers = {(each.workflow_id, each.timer) for each in await self.expired_timers(_LAST)}
-        activities = {(each.workflow_id, each.activity) async for each in self._all_activities()}
-        for summary in await self._listed(EVERYTHING):
+        timers = await _looked_at(self._kept_timers, found)
+        activities = await _looked_at(self._kept_activities, found)
+        await _looked_at(self._look_at_messages, found)
+        found += await _looked_at(self._wrong_routes, found) or ()
+        for workflow_id in await self.list_workflow_ids():
             try:
-                history = await self.read_history(summary.workflow_id)
-                projection = RunProjection(summary.workflow_id, history)
-                run_chain(summary.workflow_id, history)
+                summary = await self.read_summary(workflow_id)
+                history = await self.read_history(workflow_id)
+                projection = RunProjection(workflow_id, history)
+                run_chain(workflow_id, history)
             except (StoreError, HistoryShapeError) as error:
                 found.append(str(error))
-                unreadable.add(summary.workflow_id)
+                unreadable.add(workflow_id)
                 continue
+            if summary is None:
+                continue  # purged since the ids were listed
             found += _differences(summary, projection)
             if summary.status is WorkflowStatus.RUNNING and summary.stuck is None:
                 # Of the others the store lists no rows.
@@ -411,10 +424,29 @@ class EventStore(ABC):
                 found += _lost(summary, "activities", projection.activities.values(), activities)
         found += [
             f"{row} of workflow {workflow_id!r} follows from no event"
-            for workflow_id, row in (*timers, *activities)
+            for workflow_id, row in (*(timers or ()), *(activities or ()))
             if workflow_id not in unreadable
         ]
         return found
+
+    async def _kept_timers(self) -> set[tuple[WorkflowId, TimerRow]]:
+        return {(each.workflow_id, each.timer) for each in await self.expired_timers(_LAST)}
+
+    async def _kept_activities(self) -> set[tuple[WorkflowId, ActivityRow]]:
+        return {(each.workflow_id, each.activity) async for each in self._all_activities()}
+
+    async def _look_at_messages(self) -> None:
+        async for _ in self._all_messages():
+            pass
+
+    async def _wrong_routes(self) -> list[str]:
+        known = {(each.workflow_type, each.version) for each in await self.list_packages()}
+        return [
+            f"workflow {route.workflow_type!r} goes by the package {route.version!r}, "
+            "which is not there"
+            for route in await self.list_package_routes()
+            if (route.workflow_type, route.version) not in known
+        ]
 
     async def _listed(self, filter: RunFilter) -> list[WorkflowSummary]:
         runs: list[WorkflowSummary] = []
@@ -465,6 +497,17 @@ class StoreProvider:
     description: str
 
 
+async def _looked_at(look: Callable[[], Awaitable[Row]], found: list[str]) -> Row | None:
+    """What there is; None, and why it could not be read, so that the rest is looked at all the
+    same.
+    """
+    try:
+        return await look()
+    except StoreError as error:
+        found.append(str(error))
+        return None
+
+
 def _differences(summary: WorkflowSummary, projection: RunProjection) -> list[str]:
     workflow_id = summary.workflow_id
     if projection.summary is None:
@@ -478,9 +521,14 @@ def _differences(summary: WorkflowSummary, projection: RunProjection) -> list[st
 
 
 def _lost(
-    summary: WorkflowSummary, what: str, expected: Iterable[Row], kept: set[tuple[WorkflowId, Row]]
+    summary: WorkflowSummary,
+    what: str,
+    expected: Iterable[Row],
+    kept: set[tuple[WorkflowId, Row]] | None,
 ) -> list[str]:
     """Rows that the events call for and that are not kept; those that are leave ``kept``."""
+    if kept is None:
+        return []
     missing = []
     for row in expected:
         try:

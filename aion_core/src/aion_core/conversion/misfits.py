@@ -71,7 +71,10 @@ def same_type(expected: type, value: Any, _: Any) -> Any:
     if value.__class__ is expected:
         return value
     if expected is float and value.__class__ is int:
-        return float(value)
+        number = float(value)
+        if number != value:
+            raise ValueError(f"no float has all digits of {value}")
+        return number
     raise mismatch(expected.__name__, value)
 
 

@@ -108,6 +108,13 @@ AS_TEXT = tuple(row[0] for row in _TEXTS)
 
 def _enum_factory(converter: cattrs.Converter, cls: Any) -> Hook:
     structure = enum_structure_factory(cls, converter)
+    for member in cls if "_value_" not in cls.__annotations__ else ():
+        if member.value.__class__ not in PLAIN:
+            # A tuple, for one, would be stored, and come back as a list that is nobody's value.
+            raise TypeError(
+                f"{cls.__name__}.{member.name} has no form of its own in JSON; say with "
+                "'_value_: type' of which type the values are"
+            )
 
     def from_value(value: Any, _: Any) -> Any:
         if isinstance(value, Misfit):

@@ -7,7 +7,7 @@ then acts on them. When that append fails the run is thrown away with `close`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -32,10 +32,10 @@ from aion_core.machine.workflow_machine import (
     Catalog,
     WorkflowMachine,
 )
-from aion_core.payloads import PayloadConverter
+from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import intent_of
 
-__all__ = ["MAX_DELIVERIES", "Run", "Step"]
+__all__ = ["MAX_DELIVERIES", "Run", "Step", "judge_start"]
 
 MAX_DELIVERIES = 5
 """How often one attempt is handed out before it counts as crashed: it may be what kills us."""
@@ -292,12 +292,7 @@ class Run:
                 package_version=arrival.package_version,
                 random_seed=arrival.random_seed,
             )
-        if self._start.workflow_type != arrival.workflow_type:
-            difference = f"as {self._start.workflow_type!r}, not {arrival.workflow_type!r}"
-            return WorkflowAlreadyStartedError(self.workflow_id, difference)
-        if not self._converter.same(self._start.input, arrival.input):
-            return WorkflowAlreadyStartedError(self.workflow_id, "with another input")
-        return None
+        return judge_start(self._start, arrival, self._converter.same)
 
     def _judge_timer(self, arrival: a.TimerDue, now: datetime) -> e.HistoryEvent | None:
         timer = self.projection.timers.get(arrival.timer_id)
@@ -395,6 +390,18 @@ class Run:
     def _recorded_at(self, now: datetime) -> datetime:
         last = self.projection.last_recorded_at
         return now if last is None or now > last else last
+
+
+def judge_start(
+    started: e.WorkflowStarted, request: a.StartRequest, is_same: Callable[[Payload, Payload], bool]
+) -> WorkflowAlreadyStartedError | None:
+    """What the sender of a start is told of a run that is there already: None for the same one."""
+    if started.workflow_type != request.workflow_type:
+        difference = f"as {started.workflow_type!r}, not {request.workflow_type!r}"
+        return WorkflowAlreadyStartedError(started.workflow_id, difference)
+    if not is_same(started.input, request.input):
+        return WorkflowAlreadyStartedError(started.workflow_id, "with another input")
+    return None
 
 
 def _kind(failure: Failure, delay: float | None) -> FailureKind:

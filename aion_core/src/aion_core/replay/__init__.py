@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aion_core.replay.answers import resolution_of
 from aion_core.replay.driving import (
     AwaitingCommand,
     Driven,
@@ -111,5 +112,6 @@ __all__ = [
     "intent_of",
     "key_of",
     "key_of_event",
+    "resolution_of",
     "same_intent",
 ]

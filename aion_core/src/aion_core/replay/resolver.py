@@ -8,11 +8,11 @@ from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import NonDeterminismError
 from aion_core.replay import resolutions as r
+from aion_core.replay.answers import resolution_of
 from aion_core.replay.cursor import Cursor, Placed
 from aion_core.replay.keys import CorrelationKey, key_of
 from aion_core.replay.matching import SamePayload, describe, point, same_intent
 from aion_core.replay.segment import Segment
-from aion_core.replay.terminals import terminal_of
 
 __all__ = ["Resolver"]
 
@@ -65,7 +65,7 @@ class Resolver:
             if anchor is None:
                 return self._live()
             if key is None or not isinstance(command, c.RunActivity):
-                return r.Recorded(_of_intent(anchor.event), anchor.event.seq, anchor.now)
+                return r.Recorded(resolution_of(anchor.event), anchor.event.seq, anchor.now)
             self._open[key] = anchor.event
         answer = self._answer(key, at_seq)
         if isinstance(answer, r.Recorded):
@@ -122,7 +122,7 @@ class Resolver:
         if found is None:
             return self._live()
         self._reached(found)
-        return r.Recorded(_of_arrival(found.event), found.event.seq, found.now)
+        return r.Recorded(resolution_of(found.event), found.event.seq, found.now)
 
     def _reached(self, placed: Placed) -> None:
         self._in_common.append(placed)
@@ -132,53 +132,3 @@ class Resolver:
 
     def _live(self) -> r.ResumeLive:
         return r.ResumeLive(self._last.now)
-
-
-def _of_intent(event: e.HistoryEvent) -> r.Resolution:
-    match event:
-        case e.TimerStarted(fire_at=fire_at):
-            return r.TimerStarted(fire_at)
-        case e.ChildWorkflowStarted(child_workflow_id=child):
-            return r.ChildStarted(child)
-        case e.MarkerRecorded(payload=payload, failure=failure):
-            return r.MarkerRecorded(payload, failure)
-        case e.UpdateCompleted(result=result):
-            return r.UpdateCompleted(result)
-        case e.UpdateFailed(error=error):
-            return r.UpdateFailed(error)
-        case e.TimerCancelled():
-            return r.TimerCancelled()
-        case e.SignalSent():
-            return r.SignalSent()
-        case e.SearchAttributesUpdated():
-            return r.AttributesUpdated()
-        case e.ActivityCancelRequested():
-            return r.ActivityCancelRequested()
-        case e.ChildCancelRequested():
-            return r.ChildCancelRequested()
-        case _:
-            return r.RunEnded(terminal_of(event))
-
-
-def _of_arrival(event: e.HistoryEvent) -> r.Resolution:
-    match event:
-        case e.ActivityCompleted(result=result):
-            return r.ActivityCompleted(result)
-        case e.ActivityFailed(error=error):
-            return r.ActivityFailedTerminal(error)
-        case e.ActivityCancelled(detail=detail):
-            return r.ActivityCancelled(detail)
-        case e.TimerFired():
-            return r.TimerFired()
-        case e.TimerCancelled():
-            return r.TimerCancelled()
-        case e.SignalReceived(payload=payload):
-            return r.SignalDelivered(payload)
-        case e.ChildWorkflowCompleted(result=result):
-            return r.ChildCompleted(result)
-        case e.ChildWorkflowFailed(error=error):
-            return r.ChildFailed(error)
-        case e.ChildWorkflowCancelled(detail=detail):
-            return r.ChildCancelled(detail)
-        case _:
-            raise TypeError(f"{type(event).__name__} answers no command")

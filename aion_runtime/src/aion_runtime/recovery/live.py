@@ -22,7 +22,6 @@ from aion_core.errors import AionError, HistoryShapeError
 from aion_core.ids import ActivityId, RunId
 from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
 from aion_core.payloads import Payload, PayloadConverter
-from aion_core.replay.terminals import terminal_of
 from aion_runtime.executor import failed_by
 from aion_runtime.recovery.recorder import Recorder
 
@@ -102,7 +101,7 @@ class _Live:
         return event
 
     def answered(self, event: e.HistoryEvent) -> r.Recorded:
-        return r.Recorded(_answer_of(event), event.seq, event.recorded_at)
+        return r.Recorded(r.resolution_of(event), event.seq, event.recorded_at)
 
     async def run_activity(
         self, command: c.RunActivity, definitions: Definitions, converter: PayloadConverter
@@ -283,37 +282,3 @@ def _call(
 
 def _is_final(failed: AttemptFailed) -> bool:
     return failed.non_retryable or failed.failure.kind not in (None, "retryable")
-
-
-def _answer_of(event: e.HistoryEvent) -> r.Resolution:
-    match event:
-        case e.ActivityCompleted(result=result):
-            return r.ActivityCompleted(result)
-        case e.ActivityFailed(error=error):
-            return r.ActivityFailedTerminal(error)
-        case e.ActivityCancelled(detail=detail):
-            return r.ActivityCancelled(detail)
-        case e.TimerFired():
-            return r.TimerFired()
-        case e.SignalReceived(payload=payload):
-            return r.SignalDelivered(payload)
-        case e.ChildWorkflowCompleted(result=result):
-            return r.ChildCompleted(result)
-        case e.ChildWorkflowFailed(error=error):
-            return r.ChildFailed(error)
-        case e.TimerStarted(fire_at=fire_at):
-            return r.TimerStarted(fire_at)
-        case e.TimerCancelled():
-            return r.TimerCancelled()
-        case e.ChildWorkflowStarted(child_workflow_id=child):
-            return r.ChildStarted(child)
-        case e.MarkerRecorded(payload=payload, failure=failure):
-            return r.MarkerRecorded(payload, failure)
-        case e.SearchAttributesUpdated():
-            return r.AttributesUpdated()
-        case e.UpdateCompleted(result=result):
-            return r.UpdateCompleted(result)
-        case e.UpdateFailed(error=error):
-            return r.UpdateFailed(error)
-        case _:
-            return r.RunEnded(terminal_of(event))

@@ -14,7 +14,7 @@ from aion_core.contracts import (
 )
 from aion_core.errors import HistoryShapeError, PayloadError
 from aion_core.ids import PackageVersion, WorkflowId
-from aion_runtime.content_hash import parse_version
+from aion_runtime.versions import parse_version
 
 __all__ = ["CatalogSeam", "last_start", "recorded_version"]
 

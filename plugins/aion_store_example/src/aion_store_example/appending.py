@@ -124,26 +124,23 @@ class _Run:
 
     def __init__(self, txn: Transaction, workflow_id: WorkflowId) -> None:
         self.key = keys.text(workflow_id)
-        self.projection = projection = RunProjection(workflow_id)
         activities = list(activities_of(txn, workflow_id))
         summary = summary_of(txn, workflow_id)
-        if summary is not None:
-            projection.summary = summary
-            projection.head = summary.events
-            projection.timers = {
-                each.timer.timer_id: each.timer for each in timers_of(txn, workflow_id)
-            }
-            projection.activities = {
-                each.activity.activity_id: each.activity for each in activities
-            }
+        self.projection = (
+            RunProjection(workflow_id)
+            if summary is None
+            else RunProjection.restored(
+                summary,
+                (each.timer for each in timers_of(txn, workflow_id)),
+                (each.activity for each in activities),
+            )
+        )
         self._heartbeats = {each.activity.scheduled_seq: each.heartbeat for each in activities}
         self._before = self._tables()
 
     def apply(self, event: HistoryEvent) -> None:
         self.projection.apply(event)
-        if self.projection.summary is not None and not self.projection.is_open:
-            # What follows from no event is nothing that the projection could forget.
-            self.projection.summary = attrs.evolve(self.projection.summary, stuck=None)
+        if not self.projection.is_open:
             self._heartbeats.clear()
 
     def save(self, txn: Transaction) -> None:

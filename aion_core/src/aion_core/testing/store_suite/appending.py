@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import attrs
@@ -17,6 +18,13 @@ from aion_core.testing.histories import Story, at, write
 from aion_core.testing.store_suite.base import SuiteBase
 
 __all__ = ["AppendingCases"]
+
+NO_DATES = (
+    at(0).replace(tzinfo=None),
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=12))),
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+)
+"""Instants that stand nowhere in UTC."""
 
 
 class AppendingCases(SuiteBase):
@@ -223,6 +231,23 @@ class AppendingCases(SuiteBase):
         event = attrs.evolve(start, attributes=wrong)
         with pytest.raises(StoreError, match="event 1"):
             await writer.append(story.workflow_id, [event], 0)
+
+    @pytest.mark.trio
+    @pytest.mark.parametrize("instant", NO_DATES, ids=["naive", "too early", "too late"])
+    @pytest.mark.parametrize("place", ["recorded_at", "run_deadline", "fire_at"])
+    async def test_an_instant_that_could_not_be_read_back_is_refused_alone(
+        self, store: EventStore, writer: StoreWriter, instant: datetime, place: str
+    ) -> None:
+        right, wrong = Story("right").started(), Story("wrong").started()
+        if place == "fire_at":
+            wrong.timer("timer:0", instant)
+        else:
+            fields: dict[str, Any] = {place: instant}
+            wrong.events = [attrs.evolve(wrong.events[0], **fields)]
+        refusals = await writer.append_many([wrong.append(), right.append()])
+        assert [type(refusal) for refusal in refusals] == [StoreError, type(None)]
+        assert await store.read_summary(wrong.workflow_id) is None
+        assert await store.next_timer() is None
 
     @pytest.mark.trio
     async def test_workflows_do_not_see_each_other(

@@ -125,6 +125,13 @@ class HostileTextCases(SuiteBase):
         assert await store.seen(WorkflowId(text), asked) == {text, text + "u"}
 
     @pytest.mark.trio
+    async def test_half_a_surrogate_among_ids_hides_no_other(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        await write(writer, Story().started().signal(id="s"))
+        assert await store.seen(WorkflowId("w"), [HALF, "s"]) == {"s"}
+
+    @pytest.mark.trio
     @hostile
     async def test_hostile_text_in_packages_comes_back_unchanged(
         self, store: EventStore, writer: StoreWriter, text: str
