@@ -11,6 +11,7 @@ from aion_core.contracts import EventStore, StoreProvider
 from aion_core.errors import ConfigError, PluginError
 from aion_core.hookspecs import hookimpl, hookspec
 from aion_core.plugins import PluginManager
+from aion_core.plugins.kinds import EXECUTOR, STORE, Kind
 from tests.core import fake_plugin_stores as stores
 from tests.plugins.distributions import distribution
 
@@ -159,6 +160,15 @@ def test_given_names_of_disabled_plugins_count_before_the_environment(
     monkeypatch.setenv("AION_DISABLE_PLUGINS", "memory")
     schemes = PluginManager.installed(disabled=["sqlite"]).stores().keys()
     assert {"memory", "sqlite"} & schemes == {"memory"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(STORE, "memory:"), (EXECUTOR, "remote")], ids=str)
+def test_what_is_not_there_is_missed_with_the_names_of_disabled_plugins(
+    kind: Kind, name: str
+) -> None:
+    plugins = PluginManager.installed(disabled=["memory", "nobody"])
+    with pytest.raises(ConfigError, match=r"disabled plugins: memory\)"):
+        plugins.provider(kind, name)
 
 
 def test_a_blocked_plugin_offers_nothing_more() -> None:

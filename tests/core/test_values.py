@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aion_core.contracts import Message, RunFilter, RunRef, message_id_of
+from aion_core.contracts import Message, RunFilter, RunRef, message_id_of, sent_message_id
 from aion_core.errors import InvalidIdError
 from aion_core.history import WorkflowSummary
 from aion_core.ids import RunId, WorkflowId
@@ -196,3 +196,14 @@ def test_a_rate_may_be_written_as_a_pair() -> None:
 def test_a_limit_that_allows_nothing_is_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the texts are those of attrs
         Limit(**limit)
+
+
+def test_a_message_from_outside_is_one_of_its_kind_target_and_senders_id() -> None:
+    ids = {
+        sent_message_id("signal", WorkflowId("w"), "s"),
+        sent_message_id("signal", WorkflowId("w"), "s"),
+        sent_message_id("update", WorkflowId("w"), "s"),
+        sent_message_id("signal", WorkflowId("x"), "s"),
+        sent_message_id("signal", WorkflowId("w"), "t"),
+    }
+    assert len(ids) == 4

@@ -12,7 +12,7 @@ import trio
 
 from aion_core import events as e
 from aion_core.ids import WorkflowId
-from aion_core.machine.run import MAX_DELIVERIES
+from aion_core.machine.judging import MAX_DELIVERIES
 from aion_store_sqlite.store import open_store
 
 PROGRAM = """

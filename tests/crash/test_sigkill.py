@@ -22,7 +22,7 @@ import trio
 
 from aion_core import events as e
 from aion_core.history import RunProjection
-from aion_core.machine.run import MAX_DELIVERIES
+from aion_core.machine.judging import MAX_DELIVERIES
 from aion_core.status import WorkflowStatus
 from aion_store_sqlite.store import open_store
 from tests.crash import worker

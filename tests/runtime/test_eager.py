@@ -315,6 +315,17 @@ async def test_an_error_of_the_plan_is_reported_and_recorded_nowhere(scene: Scen
     assert scene.store.tries == []
 
 
+async def test_what_is_no_plan_is_reported(scene: Scene) -> None:
+    class Idle(RecoveryDriver):
+        def recovery_plan(self, *_: object) -> RecoveryPlan:
+            return None  # type: ignore[return-value]
+
+    await scene.begin("a")
+    (report,) = await scene.recover(Idle())
+    assert isinstance(report.outcome, Failed)
+    assert isinstance(report.outcome.error, aion.HistoryShapeError)
+
+
 async def test_commands_that_end_early_are_no_history_of_ours(scene: Scene) -> None:
     await scene.begin("a")
     await scene.complete("a")

@@ -641,8 +641,8 @@ async def test_code_that_has_grown_goes_on_where_history_ends(bench: Bench) -> N
     assert await bench.kinds("w") == [
         e.WorkflowStarted,
         e.SignalReceived,
-        e.ActivityScheduled,
         e.WorkflowVersionAdopted,
+        e.ActivityScheduled,
         e.SignalReceived,
         e.ActivityCompleted,
         e.WorkflowCompleted,

@@ -31,6 +31,7 @@ from aion_core.contracts import (
     SeamContext,
     VersionedCatalog,
 )
+from aion_core.failures import Failure
 from aion_core.hookspecs import hookimpl
 from aion_core.ids import PackageVersion, RunId, TimerId, WorkflowId
 from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
@@ -221,7 +222,18 @@ async def test_an_exception_out_of_an_executor_is_a_failed_attempt(bench: Bench)
     assert [each.info.attempt for each in executor.attempts] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("answer", [None, "done", AttemptCancelled()], ids=repr)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "done",
+        AttemptCancelled(),
+        AttemptCompleted("done"),  # type: ignore[arg-type]
+        AttemptCompleted(Payload(JSON, "1")),  # type: ignore[arg-type]
+        AttemptFailed("no failure"),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
 async def test_what_an_executor_may_not_answer_is_a_failed_attempt(
     bench: Bench, answer: object
 ) -> None:
@@ -230,6 +242,30 @@ async def test_what_an_executor_may_not_answer_is_a_failed_attempt(
         await wait_all_tasks_blocked()
     (failed,) = [each for each in await bench.history("w") if isinstance(each, e.ActivityFailed)]
     assert failed.error.type == "ExecutorError"
+
+
+async def test_an_attempt_that_its_executor_stops_by_itself_is_a_failed_one(bench: Bench) -> None:
+    class Stopping(Counting):
+        async def run_activity(
+            self, attempt: ActivityAttempt
+        ) -> AttemptCompleted | AttemptFailed | AttemptCancelled:
+            attempt.cancel_scope.cancel()
+            await trio.sleep_forever()
+            raise AssertionError
+
+    async with bench.engine(once, executor=Stopping(LocalExecutor())) as engine:
+        await engine.start(once, workflow_id="w")
+        await wait_all_tasks_blocked()
+    assert (await bench.kinds("w"))[-1] is e.ActivityFailed
+
+
+async def test_a_failure_whose_text_is_no_unicode_is_recorded(bench: Bench) -> None:
+    failure = Failure(type="\udc80", message="\ud800", notes=("\ud800",), stack="\ud800")
+    async with bench.engine(once, executor=Answering(AttemptFailed(failure))) as engine:
+        await engine.start(once, workflow_id="w")
+        await wait_all_tasks_blocked()
+    (failed,) = [each for each in await bench.history("w") if isinstance(each, e.ActivityFailed)]
+    assert failed.error.message == "\\ud800"
 
 
 async def test_an_executor_that_never_says_that_it_began_has_its_time_from_the_call(
@@ -318,6 +354,30 @@ async def test_the_next_attempt_gets_the_last_heartbeat_of_the_one_before(bench:
         b"1",
         b"2",
     ]
+
+
+async def test_what_an_attempt_says_after_its_end_is_not_for_the_next_one(bench: Bench) -> None:
+    class Late(Counting):
+        async def run_activity(
+            self, attempt: ActivityAttempt
+        ) -> AttemptCompleted | AttemptFailed | AttemptCancelled:
+            for former in self.attempts:
+                former.heartbeat(Payload(JSON, b'"late"'))
+            self.attempts.append(attempt)
+            attempt.heartbeat(Payload(JSON, b'"%d"' % attempt.info.attempt))
+            if attempt.info.attempt == 1:
+                raise ConnectionError
+            if attempt.info.attempt == 2:
+                self.attempts[0].heartbeat(Payload(JSON, b'"later"'))
+                raise ConnectionError
+            return AttemptCompleted(Payload(JSON, b'"done"'))
+
+    executor = Late(LocalExecutor())
+    async with bench.engine(once, executor=executor) as engine:
+        handle = await engine.start(once)
+        while not (await handle.describe()).status.is_closed:
+            await bench.advance(100)
+    assert executor.attempts[2].last_heartbeat == Payload(JSON, b'"2"')
 
 
 async def test_after_a_restart_an_attempt_gets_the_last_heartbeat_from_the_store(
@@ -461,6 +521,18 @@ async def test_a_plan_for_another_run_holds_the_run(bench: Bench) -> None:
         assert (await engine.get("w").describe()).stuck
 
 
+async def test_a_driver_that_gives_no_plan_holds_the_run(bench: Bench) -> None:
+    class Idle(RecoveryDriver):
+        def recovery_plan(self, *_: object) -> RecoveryPlan:
+            return None  # type: ignore[return-value]
+
+    async with bench.engine(waiting) as engine:
+        await engine.start(waiting, workflow_id="w")
+    async with bench.engine(waiting, recovery_driver=Idle()) as engine:
+        await engine.get("w").signal(go, 1)
+        assert "no plan" in ((await engine.get("w").describe()).stuck or "")
+
+
 class Deciding(ActiveWorkflowRecoverySeam):
     """Decides as it is told, and keeps what it was asked."""
 
@@ -491,6 +563,22 @@ async def test_a_seam_is_asked_for_every_run_that_is_loaded(bench: Bench) -> Non
         await engine.get("w").signal(go, 3)
         assert await engine.get("w").result() == 3
     assert seam.asked == [("w", "waiting")]
+
+
+@pytest.mark.parametrize("changes", [None, {"run_id": "x"}, {"loaded_version": "x"}], ids=repr)
+async def test_a_decision_of_a_seam_that_cannot_be_holds_the_run(
+    bench: Bench, changes: dict[str, Any] | None
+) -> None:
+    async with bench.engine(waiting) as engine:
+        await engine.start(waiting, workflow_id="w")
+    (started,) = await bench.history("w")
+    assert isinstance(started, e.WorkflowStarted)
+    right = Resident(started.run_id, started.package_version, "w")
+    decision = None if changes is None else attrs.evolve(right, **changes)
+    async with bench.engine(waiting, recovery_seam=Deciding(decision)) as engine:
+        await engine.get("w").signal(go, 1)
+        assert (await engine.get("w").describe()).stuck
+    assert await bench.history("w") == [started]
 
 
 async def test_a_seam_that_raises_holds_the_run_with_its_reason(bench: Bench) -> None:
@@ -782,3 +870,29 @@ async def test_open_runs_without_work_due_are_counted_as_parked(bench: Bench) ->
     async with bench.engine(waiting, sleeping) as engine:
         assert engine.recovery_report.parked == 3
         assert engine.recovery_report.resumed == ("s",)
+
+
+async def test_an_opening_that_is_cancelled_loads_nothing_more(bench: Bench) -> None:
+    @aion.workflow
+    async def sleeper() -> None:
+        await aion.sleep(10)
+
+    class Cancelling(MachineDriver):
+        planned = 0
+
+        def recovery_plan(
+            self, workflow_id: WorkflowId, history: Sequence[e.HistoryEvent]
+        ) -> RecoveryPlan:
+            self.planned += 1
+            scope.cancel()
+            return super().recovery_plan(workflow_id, history)
+
+    async with bench.engine(sleeper) as engine:
+        for number in range(20):
+            await engine.start(sleeper, workflow_id=f"w{number}")
+    bench.clock.advance(3600)
+    driver = Cancelling(context_of(sleeper))
+    with trio.CancelScope() as scope:
+        async with bench.engine(sleeper, recovery_driver=driver, shutdown_grace=60):
+            pytest.fail("opened")
+    assert driver.planned < 5

@@ -87,6 +87,30 @@ async def test_a_version_is_adopted_in_the_append_of_the_next_step(bench: Bench)
     assert bench.store.tries == [[e.WorkflowVersionAdopted, e.SignalReceived]]
 
 
+async def test_code_is_adopted_before_what_it_asks_for_although_nothing_arrives(
+    bench: Bench,
+) -> None:
+    @aion.activity
+    async def endless() -> None:
+        await trio.sleep_forever()
+
+    @aion.workflow(name="grows")
+    async def short() -> None:
+        await endless()
+
+    @aion.workflow(name="grows")
+    async def longer() -> None:
+        async with aion.open_nursery() as nursery:
+            nursery.start_soon(aion.sleep, 60)
+            await endless()
+
+    for code in (short, longer):
+        async with bench.engine(code) as engine:
+            await engine.start(short, workflow_id="w") if code is short else None
+            await wait_all_tasks_blocked()
+    assert (await bench.kinds("w"))[-2:] == [e.WorkflowVersionAdopted, e.TimerStarted]
+
+
 async def test_a_run_that_only_sleeps_on_adopts_nothing(bench: Bench) -> None:
     await begun(bench, first_code)
     history = await bench.history("w")

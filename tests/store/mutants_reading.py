@@ -40,6 +40,7 @@ __all__ = [
     "ForgetsToSettleTimers",
     "KeepsHeartbeats",
     "LeavesOutTheBound",
+    "ListsOnePageOfIds",
     "ListsWorkOfPausedRuns",
     "ListsWorkOfStuckRuns",
     "PagesByOffset",
@@ -98,6 +99,13 @@ class PagesByOffset(MemoryStore):
         first = int(cursor or 0)
         more = len(everything) > first + limit
         return RunPage(everything[first : first + limit], str(first + limit) if more else None)
+
+
+class ListsOnePageOfIds(MemoryStore):
+    """What has no pages ends where a page would."""
+
+    async def _listed(self, filter: RunFilter) -> list[WorkflowSummary]:
+        return list((await self.list_runs(filter, limit=1000)).runs)
 
 
 class OtherFilter(MemoryStore):

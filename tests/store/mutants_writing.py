@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from aion_core.contracts import (
+    Answer,
     Append,
     FeedItem,
     Message,
@@ -28,11 +29,15 @@ __all__ = [
     "ConsumesForOthers",
     "CutsAppendsInTwo",
     "GivesPlacesAgain",
+    "KeepsTheFirstAnswer",
     "KeepsTheLastPost",
+    "PostsBeforeItConsumes",
     "PostsBesideTheAppend",
     "PostsWhatWasAnswered",
     "PurgesOneByOne",
     "PurgesOpenWorkflows",
+    "PurgesStarts",
+    "PurgesTheMailbox",
     "RefusesTheWholeBatch",
     "ReservesPlaces",
     "SwallowsConflicts",
@@ -206,6 +211,55 @@ class GivesPlacesAgain(OtherMailbox):
                 (stored.position for stored in self._pending.values()), default=0
             )
             super().post(message)
+
+
+class PurgesStarts(OtherWriter):
+    """With a workflow go the starts under rate limits, which then allow too much."""
+
+    class writer_class(MemoryWriter):  # noqa: N801
+        async def purge(self, workflow_ids: Collection[WorkflowId]) -> int:
+            contents = await self._enter()
+            contents._starts.clear()
+            return contents.purge(workflow_ids)
+
+
+class PurgesTheMailbox(OtherWriter):
+    """With a workflow goes what waits for it."""
+
+    class writer_class(MemoryWriter):  # noqa: N801
+        async def purge(self, workflow_ids: Collection[WorkflowId]) -> int:
+            contents = await self._enter()
+            purged = contents.purge(workflow_ids)
+            for stored in contents.mailbox.page(0, contents.mailbox.pending):
+                if stored.message.target in workflow_ids:
+                    contents.mailbox.consume([stored.message.message_id])
+            return purged
+
+
+class PostsBeforeItConsumes(MemoryStore):
+    """What an append consumes still waits when it posts, so a message of that id is no news."""
+
+    class Hasty(Contents):
+        def append(self, append: Append) -> None:
+            news = [each for each in append.post if each.message_id not in append.consume]
+            super().append(attrs.evolve(append, post=news))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._contents = self.Hasty()
+
+
+class KeepsTheFirstAnswer(MemoryStore):
+    """An answer that is there already is not replaced."""
+
+    class Stubborn(Mailbox):
+        def answer(self, answer: Answer) -> None:
+            if self.fetch(answer.message_id) is None:
+                super().answer(answer)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._contents.mailbox = self.Stubborn()
 
 
 class ReservesPlaces(OtherWriter):

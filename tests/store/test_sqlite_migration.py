@@ -148,6 +148,20 @@ async def test_a_history_that_cannot_be_read_does_not_keep_the_others_from_being
         assert "event 2 of workflow 'running' cannot be read" in " ".join(await store.check())
 
 
+@pytest.mark.usefixtures("old_file")
+async def test_a_value_of_which_no_row_can_be_made_does_not_keep_the_file_from_being_used(
+    sqlite_opener: Opener, execute: Execute
+) -> None:
+    # To an event an instant is text; as microseconds in UTC this one lies behind the year 9999.
+    execute(
+        "UPDATE events SET data = replace(data, '2024-03-01T00:01:39+00:00', "
+        "'9999-12-31T23:59:59-12:00') WHERE workflow = 1 AND kind = 'TimerStarted'"
+    )
+    async with sqlite_opener() as store:
+        assert len(await store.read_history(WorkflowId("failed"))) == 4
+        assert "workflow 'running' lacks TimerRow" in " ".join(await store.check())
+
+
 async def test_a_writer_of_the_former_version_is_fenced(
     old_file: Path, sqlite_opener: Opener
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import attrs
@@ -25,9 +26,20 @@ MAX_TEXT = 8_000
 MAX_CAUSES = 20
 
 
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _all_storable(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(_storable, texts))
+
+
 @attrs.frozen(kw_only=True)
 class Failure:
     """An exception, as far as history keeps it.
+
+    Its texts are made storable: a lone surrogate, as file names have them, must not cost the
+    outcome.
 
     Attributes:
         type: the exception's class name, or the ``type`` of an `ApplicationError`.
@@ -40,13 +52,13 @@ class Failure:
         details: what an `ApplicationError` said besides, as JSON.
     """
 
-    type: str
-    message: str
+    type: str = attrs.field(converter=_storable)
+    message: str = attrs.field(converter=_storable)
     kind: FailureKind | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = attrs.field(default=(), converter=_all_storable)
     cause: Failure | None = None
     members: tuple[Failure, ...] = ()
-    stack: str = ""
+    stack: str = attrs.field(default="", converter=_storable)
     details: Payload | None = None
 
     def plain_details(self) -> Any:
@@ -60,11 +72,7 @@ class Failure:
 
 
 def failure_from(error: BaseException, kind: FailureKind | None = None) -> Failure:
-    """Describe an exception.
-
-    Texts are made storable on the way: a lone surrogate in a message, as file names have them,
-    must not cost the outcome.
-    """
+    """Describe an exception."""
     return _describe(error, kind, ())
 
 
@@ -91,13 +99,13 @@ def _describe(
     if isinstance(cause, BaseException) and is_new(cause):
         described = _describe(cause, None, path)
     return Failure(
-        type=_storable(_type_name(error)),
+        type=_type_name(error),
         message=_text(error),
         kind=kind,
         notes=tuple(map(_text, notes)) if isinstance(notes, list | tuple) else (),
         cause=described,
         members=tuple(_describe(member, None, path) for member in members if is_new(member)),
-        stack=_storable("".join(traceback.format_tb(error.__traceback__)))[-MAX_STACK:],
+        stack="".join(traceback.format_tb(error.__traceback__))[-MAX_STACK:],
         details=_details_of(error),
     )
 
@@ -130,13 +138,9 @@ def _type_name(error: BaseException) -> str:
 
 def _text(value: object) -> str:
     try:
-        text = _storable(str(value))
+        text = str(value)
     except Exception as broken:  # a user's __str__ may do anything
         return f"(its __str__ raised {type(broken).__name__})"
     if len(text) > MAX_TEXT:
         return f"{text[:MAX_TEXT]} … (cut: it had {len(text)} characters)"
     return text
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ class Attempt(ActivityAttempt):
         wanted: False once the workflow has asked for it to be stopped.
         dropped: True once the run has ended without it.
         timed_out: True once its time was over.
+        ended: True once its executor has been left; a thread of it may go on, unheard.
     """
 
     cancel_scope: trio.CancelScope
@@ -54,6 +56,7 @@ class Attempt(ActivityAttempt):
         self.wanted = True
         self.dropped = False
         self.timed_out = False
+        self.ended = False
         self._delays = delays
         self._keep = keep
         self._alarm: Alarm | None = None
@@ -77,15 +80,22 @@ class Attempt(ActivityAttempt):
 
     def heartbeat(self, details: Payload) -> None:
         if trio.lowlevel.in_trio_run():
-            self._keep(self, details)
+            self._take_heartbeat(details)
         else:
-            self._token.run_sync_soon(self._keep, self, details)
+            # A thread that was left behind may outlive the event loop: then nobody hears it.
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._take_heartbeat, details)
+
+    def end(self) -> None:
+        """Its executor has been left: no time runs, and what it still says is of no attempt."""
+        self.ended = True
+        self.stop_clock()
 
     def start_clock(self) -> None:
         """The time it may take runs from now."""
         self.stop_clock()
         limit = self.options.start_to_close
-        if limit is not None:
+        if limit is not None and not self.ended:
             self._alarm = self._delays.set(self._delays.now() + limit, self._time_out)
 
     def stop_clock(self) -> None:
@@ -99,6 +109,11 @@ class Attempt(ActivityAttempt):
         self.wanted = False
         if self.definition.is_async:
             self.cancel_scope.cancel()
+
+    def _take_heartbeat(self, details: Payload) -> None:
+        # Else it would pass for one of the next attempt, or of another run's activity.
+        if not self.ended:
+            self._keep(self, details)
 
     def _time_out(self) -> None:
         """End it because it takes too long; a thread is left behind, its result dropped."""

@@ -22,8 +22,9 @@ from aion_core.machine.arrivals import (
     AttemptFailed,
     Redelivery,
 )
-from aion_core.machine.run import MAX_DELIVERIES, Run
-from aion_core.payloads import PayloadConverter
+from aion_core.machine.judging import MAX_DELIVERIES
+from aion_core.machine.run import Run
+from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.alarms import Alarms
 from aion_runtime.attempt import Attempt
 from aion_runtime.clock import Clock
@@ -247,12 +248,10 @@ class AttemptManager:
         try:
             outcome = await self._execute(attempt, is_first=is_first)
         finally:
-            attempt.stop_clock()
+            attempt.end()
             self._count -= 1
             if not self._count:
                 self._idle.set()
-        if outcome is None:
-            return
         self._observe(
             ActivityAttempted(
                 attempt.info, _word_for(attempt, outcome), self._clock.monotonic() - began_at
@@ -271,11 +270,11 @@ class AttemptManager:
             ),
         )
 
-    async def _execute(self, attempt: Attempt, *, is_first: bool) -> AttemptOutcome | None:
+    async def _execute(self, attempt: Attempt, *, is_first: bool) -> AttemptOutcome:
         """Every way in which an attempt can end becomes an outcome.
 
-        Returns:
-            None when it was released, to be made again by whoever runs the workflow next.
+        But one that the stopping engine releases is left by trio's Cancelled, to be made again by
+        whoever runs the workflow next.
         """
         outcome: object = None
         try:
@@ -295,7 +294,7 @@ class AttemptManager:
         limit = attempt.options.start_to_close
         if attempt.timed_out and limit is not None:
             return AttemptFailed(timeout_failure(limit))
-        return None if attempt.wanted else AttemptCancelled()
+        return _checked(AttemptCancelled(), attempt)
 
 
 def _resident(entry: Entry) -> Run:
@@ -334,8 +333,12 @@ def _checked(outcome: object, attempt: Attempt) -> AttemptOutcome:
     match outcome:
         case AttemptCancelled() if attempt.wanted:
             reason = "cancelled an attempt that is wanted"
-        case AttemptCompleted() | AttemptFailed() | AttemptCancelled():
+        case AttemptCompleted(Payload(str(), bytes())) | AttemptFailed(Failure()):
             return outcome
+        case AttemptCancelled(None | str()):
+            return outcome
+        case AttemptCompleted() | AttemptFailed() | AttemptCancelled():
+            reason = f"returned {type(outcome).__name__} with a value that cannot be recorded"
         case _:
             reason = f"returned {type(outcome).__name__}, which is no outcome"
     return AttemptFailed(Failure(type="ExecutorError", message=f"the executor {reason}"))

@@ -91,6 +91,7 @@ class Dispatcher:
         self._has_ready = trio.Event()
         self._has_to_load = trio.Event()
         self._rest = trio.Event()
+        self._wakes = True
         self._over: EngineStoppedError | None = None
         self.stuck: dict[WorkflowId, str] = {}
         self.listed_stuck: set[WorkflowId] = set()
@@ -138,6 +139,13 @@ class Dispatcher:
         """Bring a workflow into memory, if it is not there, and do what its activities need."""
         entry = self._entries.setdefault(workflow_id, Entry(workflow_id))
         if entry.stage is Stage.COLD:
+            self._queue_load(entry)
+
+    def stop_waking(self) -> None:
+        """The engine stops: only those are loaded from now on whose mail would be lost."""
+        self._wakes = False
+        asleep, self._to_load = self._to_load, deque()
+        for entry in asleep:
             self._queue_load(entry)
 
     async def loaded(self) -> None:
@@ -189,6 +197,10 @@ class Dispatcher:
             await self._rest.wait()
 
     def _queue_load(self, entry: Entry) -> None:
+        if not self._wakes and not entry.would_lose_mail():
+            entry.stage = Stage.COLD
+            self._rest.set()
+            return
         entry.stage = Stage.LOADING
         self._to_load.append(entry)
         self._has_to_load.set()

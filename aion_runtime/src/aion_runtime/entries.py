@@ -92,7 +92,6 @@ class Entry:
         inherited: activities, as they were found, whose attempt a former process may have begun.
         recovered: it has been loaded before in this engine's life.
         failures: appends and reads that failed one after the other.
-        head: seq of the last event, as far as is known of a run that is stuck.
     """
 
     workflow_id: WorkflowId
@@ -105,7 +104,6 @@ class Entry:
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False
     failures: int = 0
-    head: int = 0
 
     def has_outcome_of(self, row: ActivityRow) -> bool:
         """Is the end of an activity's current attempt about to be taken?"""
@@ -113,6 +111,14 @@ class Entry:
             isinstance(mail.arrival, ActivityOutcome)
             and mail.arrival.scheduled_seq == row.scheduled_seq
             and mail.arrival.attempt == row.attempt
+            for mail in self.mailbox
+        )
+
+    def would_lose_mail(self) -> bool:
+        """Is there mail for which somebody waits, or which the next engine would not find?"""
+        return any(
+            mail.receipt is not None
+            or (isinstance(mail.arrival, ActivityOutcome) and mail.message_id is None)
             for mail in self.mailbox
         )
 

@@ -27,7 +27,7 @@ from aion_core.errors import (
 from aion_core.events import WorkflowStarted
 from aion_core.ids import WorkflowId
 from aion_core.machine.arrivals import ActivityOutcome, SignalSentToRun, StartRequest
-from aion_core.machine.run import judge_start
+from aion_core.machine.judging import judge_start
 from aion_core.payloads import Payload
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Mail, Receipt

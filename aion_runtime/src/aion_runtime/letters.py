@@ -5,15 +5,19 @@ Written with the codec of the events that they are going to be.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, assert_never
 
 from aion_core import events as e
 from aion_core.codec import decode_event, encode_event, kind_of
-from aion_core.contracts import EventStore, Message, RunRef, StoredMessage, message_id_of
+from aion_core.contracts import (
+    EventStore,
+    Message,
+    RunRef,
+    message_id_of,
+    sent_message_id,
+)
 from aion_core.errors import CorruptHistoryError
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.machine.arrivals import (
@@ -31,10 +35,7 @@ __all__ = [
     "outcome_message",
     "pending_messages",
     "signal_message",
-    "waiting_messages",
 ]
-
-PAGE = 1000
 
 
 def outcome_message(target: WorkflowId, outcome: ActivityOutcome, posted_at: datetime) -> Message:
@@ -62,10 +63,7 @@ def outcome_message(target: WorkflowId, outcome: ActivityOutcome, posted_at: dat
 
 
 def signal_message(target: WorkflowId, signal: SignalSentToRun, posted_at: datetime) -> Message:
-    """A signal from outside.
-
-    Its sender's id is unique in the workflow only, that of a message in the store.
-    """
+    """A signal from outside."""
     event = e.SignalReceived(
         seq=1,
         recorded_at=posted_at,
@@ -74,9 +72,8 @@ def signal_message(target: WorkflowId, signal: SignalSentToRun, posted_at: datet
         payload=signal.payload,
         signal_id=signal.signal_id,
     )
-    text = json.dumps(["signal", target, signal.signal_id])
     return Message(
-        message_id=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+        message_id=sent_message_id("signal", target, signal.signal_id),
         kind="signal",
         target=target,
         body=_written({}, event),
@@ -124,18 +121,9 @@ async def pending_messages(store: EventStore, workflow_id: WorkflowId) -> set[st
     """Ids of the messages to a workflow that have not been consumed."""
     return {
         stored.message.message_id
-        async for stored in waiting_messages(store)
+        async for stored in store.all_messages()
         if stored.message.target == workflow_id
     }
-
-
-async def waiting_messages(store: EventStore) -> AsyncIterator[StoredMessage]:
-    """All messages that have not been consumed, in order of posting."""
-    position = 0
-    while page := await store.messages(position, PAGE):
-        for stored in page:
-            yield stored
-        position = page[-1].position
 
 
 Outcome = e.ActivityCompleted | e.ActivityFailed | e.ActivityCancelled

@@ -17,6 +17,7 @@ from aion_core.contracts import (
     EventStore,
     RecoveryDriver,
     RecoveryPlan,
+    Resident,
     ScheduleCoordinator,
     SeamContext,
 )
@@ -34,8 +35,10 @@ from aion_core.machine.run import Run
 from aion_core.replay import Replay, ResumeLive
 from aion_core.replay import Terminal as ReplayEnded
 from aion_runtime.clock import WorkSlice
+from aion_runtime.recovery.driver import planned
 from aion_runtime.recovery.reports import Outcome, ResumeAt, Resumed, Terminal, ended_early
 from aion_runtime.recovery.seam import last_start, recorded_version
+from aion_runtime.versions import parse_version
 
 __all__ = ["Diverged", "Held", "Loaded", "Loading", "RunLoader", "Unread"]
 
@@ -117,7 +120,7 @@ class RunLoader:
             if not history or (status is not None and status.is_closed):
                 return Loaded(self._run(workflow_id, history), None)
             adopted = self._ask_seam(workflow_id, history)
-            plan = self._driver.recovery_plan(workflow_id, history)
+            plan = planned(self._driver, workflow_id, history)
         except (Exception, SystemExit) as error:
             return Held(error)
         return await self._carry_out(plan, workflow_id, history, adopted)
@@ -127,15 +130,22 @@ class RunLoader:
     ) -> PackageVersion | None:
         """The version that the run goes on by, if that is another one than is recorded."""
         # Stores list a workflow by the type that its newest start has.
-        workflow_type = last_start(workflow_id, history).workflow_type
-        decision = self._seam.recover_active_workflow(
-            workflow_id, workflow_type, history, self._context.catalog
+        started = last_start(workflow_id, history)
+        decision: object = self._seam.recover_active_workflow(
+            workflow_id, started.workflow_type, history, self._context.catalog
         )
         if isinstance(decision, ScheduleCoordinator):
             raise ConfigError(
                 f"workflow {workflow_id!r} coordinates schedules, which this engine does not run; "
                 "open the store with an engine that does"
             )
+        if not isinstance(decision, Resident) or decision.run_id != started.run_id:
+            raise HistoryShapeError(
+                f"the recovery seam decides {decision!r} for workflow {workflow_id!r}, of which "
+                f"the newest run is {started.run_id}; mend the seam"
+            )
+        # What is no version must not be recorded as one: no engine could read it back.
+        parse_version(decision.loaded_version)
         is_recorded = decision.loaded_version == recorded_version(history)
         return None if is_recorded else decision.loaded_version
 

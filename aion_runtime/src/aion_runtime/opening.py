@@ -268,6 +268,7 @@ class _Host:
     async def shut_down(self, grace: float) -> BaseException | None:
         """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
         self.engine._stop_accepting()
+        self._dispatcher.stop_waking()
         hurry = None
         # Bounded by the grace period, and by how long the activities take to be cancelled.
         with trio.CancelScope(shield=True):

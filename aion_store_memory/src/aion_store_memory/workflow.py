@@ -90,7 +90,7 @@ class StoredWorkflow:
             for event in self.decode(rows):
                 self.projection.apply(event)
                 if isinstance(event, e.ActivityStarted):
-                    starts += self._start(event, rows)
+                    starts += self._start(event)
                 if not self.projection.is_open:
                     stuck = None
                 if heartbeats:
@@ -130,20 +130,9 @@ class StoredWorkflow:
             workflow_id=self.workflow_id,
         )
 
-    def _start(self, event: e.ActivityStarted, appended: Sequence[EventRow]) -> list[Start]:
-        # From the event that scheduled it: the row of a reopened activity has no limit.
-        seq = self.projection.activities[event.activity_id].scheduled_seq
-        row = self.rows[seq - 1] if seq <= len(self.rows) else appended[seq - len(self.rows) - 1]
-        scheduled = self.decode_one(row)
-        if not isinstance(scheduled, e.ActivityScheduled):
-            raise HistoryShapeError(
-                f"event {seq} of workflow {self.workflow_id!r} schedules no activity, though "
-                f"event {event.seq} starts one by it"
-            )
-        limit = scheduled.options.limit
-        if limit is None or limit.rate is None:
-            return []
-        return [Start(limit.name, event.recorded_at, limit.rate.window)]
+    def _start(self, event: e.ActivityStarted) -> list[Start]:
+        rate = self.projection.activities[event.activity_id].rate
+        return [] if rate is None else [Start(rate.name, event.recorded_at, rate.window)]
 
     def _of_open_activities(self, heartbeats: Mapping[int, Payload]) -> dict[int, Payload]:
         still_open = {row.scheduled_seq for row in self.projection.activities.values()}

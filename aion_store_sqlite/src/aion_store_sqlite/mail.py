@@ -93,11 +93,11 @@ def post(cursor: sqlite3.Cursor, row: MessageRow) -> None:
         """
         INSERT INTO messages (message_id, kind, target, posted_at, body_type, body,
             source_id, source_run_id, source_seq)
-        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
-        WHERE NOT EXISTS (SELECT 1 FROM answers WHERE message_id = ?1)
+        SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
+        WHERE NOT EXISTS (SELECT 1 FROM answers WHERE message_id = ?)
         ON CONFLICT (message_id) DO NOTHING
         """,
-        row,
+        (*row, row[0]),
     )
 
 

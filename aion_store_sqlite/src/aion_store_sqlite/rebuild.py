@@ -22,15 +22,15 @@ PIECE = 1000
 def rebuild_rows(cursor: sqlite3.Cursor) -> None:
     """Make the rows of every workflow by today's rules. Within the caller's transaction.
 
-    A history that cannot be read keeps its rows as they are: it must not keep the others from
-    being used, and `EventStore.check` names it.
+    A history that cannot be read, or of which no rows can be made, keeps its rows as they are: it
+    must not keep the others from being used, and `EventStore.check` names it.
     """
     workflows = cursor.execute("SELECT workflow, workflow_id FROM workflows").fetchall()
     for workflow, workflow_id in workflows:
         cursor.execute("SAVEPOINT one")
         try:
             _rebuild(cursor, workflow, WorkflowId(workflow_id))
-        except (StoreError, HistoryShapeError, NotOpenError):
+        except (StoreError, HistoryShapeError, NotOpenError, ValueError, OverflowError):
             cursor.execute("ROLLBACK TO one")
         cursor.execute("RELEASE one")
 

@@ -215,7 +215,7 @@ def _deliver(cursor: sqlite3.Cursor, workflow: int, change: h.AttemptDelivered) 
     )
     _require_row(cursor, change.activity_id)
     at = to_micros(change.at)
-    cursor.execute(_NOTE_START, (at, workflow, change.activity_id))
+    cursor.execute(_NOTE_START, (at, at, workflow, change.activity_id))
     if cursor.rowcount > 0:
         cursor.execute(
             "DELETE FROM limit_starts WHERE counts_until < ? AND name IN "
@@ -224,23 +224,11 @@ def _deliver(cursor: sqlite3.Cursor, workflow: int, change: h.AttemptDelivered) 
         )
 
 
-# A reopened activity's row has no rate; the event that scheduled it tells.
 _NOTE_START = """
     INSERT INTO limit_starts (name, started_at, counts_until)
-    SELECT name, ?1, ?1 + CAST(round(1000000 * window) AS INTEGER)
-    FROM (
-        SELECT coalesce(rate_name, json_extract(options, '$.limit.name')) AS name,
-            coalesce(rate_window, json_extract(options, '$.limit.rate.window')) AS window
-        FROM (
-            SELECT rate_name, rate_window, (
-                SELECT CASE WHEN json_valid(data) THEN json_extract(data, '$.options') END
-                FROM events e
-                WHERE e.workflow = a.workflow AND e.seq = a.scheduled_seq
-            ) AS options
-            FROM activities a WHERE workflow = ?2 AND activity_id = ?3
-        )
-    )
-    WHERE window IS NOT NULL
+    SELECT rate_name, ?, ? + CAST(round(1000000 * rate_window) AS INTEGER)
+    FROM activities
+    WHERE workflow = ? AND activity_id = ? AND rate_name IS NOT NULL
 """
 
 

@@ -12,6 +12,7 @@ from aion_core.contracts.messages import (
     RunRef,
     StoredMessage,
     message_id_of,
+    sent_message_id,
 )
 from aion_core.contracts.observing import ActivityAttempted, EngineView, Observer
 from aion_core.contracts.recovery import (
@@ -87,4 +88,5 @@ __all__ = [
     "StoredMessage",
     "VersionedCatalog",
     "message_id_of",
+    "sent_message_id",
 ]

@@ -17,7 +17,15 @@ from aion_core.errors import InvalidIdError
 from aion_core.ids import RunId, WorkflowId
 from aion_core.payloads import Payload
 
-__all__ = ["Answer", "Message", "MessageKind", "RunRef", "StoredMessage", "message_id_of"]
+__all__ = [
+    "Answer",
+    "Message",
+    "MessageKind",
+    "RunRef",
+    "StoredMessage",
+    "message_id_of",
+    "sent_message_id",
+]
 
 MessageKind = Literal[
     "start",
@@ -60,8 +68,8 @@ class Message:
     """A message to one workflow.
 
     Attributes:
-        message_id: chosen by a sender outside, where it is also the ``signal_id`` or
-            ``update_id`` of the event and the key of the answer; else `message_id_of` its source.
+        message_id: unique in the store, and the key of the answer: `message_id_of` its source, or
+            `sent_message_id` of what its sender outside calls it.
         target: the workflow that is to take it.
         body: what its kind needs, as JSON.
         source: the event by which a run sent it; None from outside.
@@ -109,5 +117,18 @@ class Answer:
 
 def message_id_of(kind: MessageKind, source: RunRef, target: WorkflowId) -> str:
     """The id of a run's message: posted twice, it is one message."""
-    text = json.dumps([kind, source.workflow_id, source.run_id, source.seq, target])
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return _digest([kind, source.workflow_id, source.run_id, source.seq, target])
+
+
+def sent_message_id(kind: MessageKind, target: WorkflowId, sender_id: str) -> str:
+    """The id of a message from outside: sent again under the same id, it is one message.
+
+    Args:
+        sender_id: the ``signal_id`` or ``update_id`` of its event, which is unique in its workflow
+            only.
+    """
+    return _digest([kind, target, sender_id])
+
+
+def _digest(parts: list[object]) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import attrs
 
-from aion_core import events as e
+from aion_core.contracts.checking import check_store
 from aion_core.contracts.messages import Answer, Message, StoredMessage
 from aion_core.contracts.rows import (
     EVERYTHING,
@@ -25,13 +25,11 @@ from aion_core.contracts.rows import (
     RunPage,
     StoreStats,
 )
-from aion_core.errors import HistoryShapeError, StoreError
+from aion_core.errors import StoreError
 from aion_core.events import HistoryEvent
 from aion_core.history import (
-    ActivityRow,
     RunProjection,
     RunSummary,
-    TimerRow,
     WorkflowSummary,
     run_chain,
 )
@@ -100,8 +98,8 @@ class StoreWriter(ABC):
 
         In the same transaction: what follows from the events alone (`aion_core.history.changes`:
         summaries, open timers, open activities, starts under rate limits); heartbeats of settled
-        activities go; messages are consumed and posted, answers kept. A message whose id is
-        pending, or has a kept answer, is not posted again.
+        activities go; messages are consumed, then posted, then answers kept, of two to one message
+        the last. A message whose id is pending, or has a kept answer, is not posted again.
 
         When cancelled before the transaction began, nothing is written; after that it waits for
         the commit and returns its outcome: there is no third case.
@@ -171,7 +169,8 @@ class StoreWriter(ABC):
     async def purge(self, workflow_ids: Collection[WorkflowId]) -> int:
         """Delete closed workflows with all of their runs, in one transaction.
 
-        Messages they sent stay until consumed. Unknown ids are ignored.
+        Messages they sent, or that wait for them, stay until consumed, and answers until they are
+        forgotten. Unknown ids are ignored.
 
         Returns:
             How many were deleted.
@@ -285,11 +284,11 @@ class EventStore(ABC):
         Of paused runs only messages count, and that they are stuck.
         """
         due: dict[WorkflowId, set[DueReason]] = {}
-        async for stored in self._all_messages():
+        async for stored in self.all_messages():
             due.setdefault(stored.message.target, set()).add(DueReason.MESSAGE)
         for timer in await self.expired_timers(now):
             due.setdefault(timer.workflow_id, set()).add(DueReason.TIMER)
-        async for each in self._all_activities():
+        async for each in self.all_activities():
             row = each.activity
             waits = row.held or (row.next_attempt_at is not None and row.next_attempt_at > now)
             if row.cancel_requested or not waits:
@@ -333,27 +332,14 @@ class EventStore(ABC):
         projection = RunProjection(workflow_id, await self.read_history(workflow_id))
         return frozenset(ids) & (projection.signal_ids | projection.update_ids)
 
+    @abstractmethod
     async def limit_starts(self, name: str, since: datetime) -> Sequence[datetime]:
         """When attempts under a rate limit were begun, from an instant on, ascending.
 
-        From the events alone: each ActivityStarted of an activity whose options name the limit
-        with a rate. Starts older than the limit's window may be missing.
+        From the events alone: each `aion_core.history.AttemptDelivered` of an activity whose row
+        has a ``rate`` of that name. They stay when the activity is settled and when its workflow is
+        purged; those older than the limit's window may be missing.
         """
-        limited: set[tuple[WorkflowId, ActivityId]] = set()
-        starts: list[datetime] = []
-        async for item in self._whole_feed():
-            match item.event:
-                case e.ActivityScheduled(options=options) as event:
-                    key = event.workflow_id, event.activity_id
-                    limited.discard(key)
-                    limit = options.limit
-                    if limit is not None and limit.rate is not None and limit.name == name:
-                        limited.add(key)
-                case e.ActivityStarted() as event:
-                    key = event.workflow_id, event.activity_id
-                    if key in limited and event.recorded_at >= since:
-                        starts.append(event.recorded_at)
-        return sorted(starts)
 
     @abstractmethod
     async def post(self, message: Message) -> None:
@@ -399,54 +385,7 @@ class EventStore(ABC):
         Reads every history and holds what is kept beside it against it. Of what is written
         meanwhile it may believe that it is wrong.
         """
-        found: list[str] = []
-        unreadable: set[WorkflowId] = set()
-        timers = await _looked_at(self._kept_timers, found)
-        activities = await _looked_at(self._kept_activities, found)
-        await _looked_at(self._look_at_messages, found)
-        found += await _looked_at(self._wrong_routes, found) or ()
-        for workflow_id in await self.list_workflow_ids():
-            try:
-                summary = await self.read_summary(workflow_id)
-                history = await self.read_history(workflow_id)
-                projection = RunProjection(workflow_id, history)
-                run_chain(workflow_id, history)
-            except (StoreError, HistoryShapeError) as error:
-                found.append(str(error))
-                unreadable.add(workflow_id)
-                continue
-            if summary is None:
-                continue  # purged since the ids were listed
-            found += _differences(summary, projection)
-            if summary.status is WorkflowStatus.RUNNING and summary.stuck is None:
-                # Of the others the store lists no rows.
-                found += _lost(summary, "timers", projection.timers.values(), timers)
-                found += _lost(summary, "activities", projection.activities.values(), activities)
-        found += [
-            f"{row} of workflow {workflow_id!r} follows from no event"
-            for workflow_id, row in (*(timers or ()), *(activities or ()))
-            if workflow_id not in unreadable
-        ]
-        return found
-
-    async def _kept_timers(self) -> set[tuple[WorkflowId, TimerRow]]:
-        return {(each.workflow_id, each.timer) for each in await self.expired_timers(_LAST)}
-
-    async def _kept_activities(self) -> set[tuple[WorkflowId, ActivityRow]]:
-        return {(each.workflow_id, each.activity) async for each in self._all_activities()}
-
-    async def _look_at_messages(self) -> None:
-        async for _ in self._all_messages():
-            pass
-
-    async def _wrong_routes(self) -> list[str]:
-        known = {(each.workflow_type, each.version) for each in await self.list_packages()}
-        return [
-            f"workflow {route.workflow_type!r} goes by the package {route.version!r}, "
-            "which is not there"
-            for route in await self.list_package_routes()
-            if (route.workflow_type, route.version) not in known
-        ]
+        return await check_store(self)
 
     async def _listed(self, filter: RunFilter) -> list[WorkflowSummary]:
         runs: list[WorkflowSummary] = []
@@ -462,26 +401,21 @@ class EventStore(ABC):
         runs.sort(key=lambda run: (run.started_at, run.workflow_id))
         return [run.workflow_id for run in runs]
 
-    async def _all_messages(self) -> AsyncIterator[StoredMessage]:
+    async def all_messages(self) -> AsyncIterator[StoredMessage]:
+        """Every pending message, in order of posting, read page by page."""
         position = 0
         while page := await self.messages(position, PAGE):
             for stored in page:
                 yield stored
             position = page[-1].position
 
-    async def _all_activities(self) -> AsyncIterator[OpenActivity]:
+    async def all_activities(self) -> AsyncIterator[OpenActivity]:
+        """Every row of `open_activities`, read page by page."""
         after = None
         while page := await self.open_activities(after=after, limit=PAGE):
             for each in page:
                 yield each
             after = (page[-1].workflow_id, page[-1].activity.scheduled_seq)
-
-    async def _whole_feed(self) -> AsyncIterator[FeedItem]:
-        position = 0
-        while page := await self.feed(position, PAGE):
-            for item in page:
-                yield item
-            position = page[-1].position
 
 
 @attrs.frozen
@@ -495,47 +429,6 @@ class StoreProvider:
 
     open: Callable[[str], AbstractAsyncContextManager[EventStore]]
     description: str
-
-
-async def _looked_at(look: Callable[[], Awaitable[Row]], found: list[str]) -> Row | None:
-    """What there is; None, and why it could not be read, so that the rest is looked at all the
-    same.
-    """
-    try:
-        return await look()
-    except StoreError as error:
-        found.append(str(error))
-        return None
-
-
-def _differences(summary: WorkflowSummary, projection: RunProjection) -> list[str]:
-    workflow_id = summary.workflow_id
-    if projection.summary is None:
-        return [f"workflow {workflow_id!r} has no events"]
-    expected = attrs.evolve(projection.summary, events=projection.head, stuck=summary.stuck)
-    return [
-        f"workflow {workflow_id!r} is listed with {field.name} {kept!r}, its events say {said!r}"
-        for field in attrs.fields(WorkflowSummary)
-        if (kept := getattr(summary, field.name)) != (said := getattr(expected, field.name))
-    ]
-
-
-def _lost(
-    summary: WorkflowSummary,
-    what: str,
-    expected: Iterable[Row],
-    kept: set[tuple[WorkflowId, Row]] | None,
-) -> list[str]:
-    """Rows that the events call for and that are not kept; those that are leave ``kept``."""
-    if kept is None:
-        return []
-    missing = []
-    for row in expected:
-        try:
-            kept.remove((summary.workflow_id, row))
-        except KeyError:
-            missing.append(f"workflow {summary.workflow_id!r} lacks {row} among its {what}")
-    return missing
 
 
 _LAST = datetime.max.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A run: judges arrivals, activates the code, and says which events are to be appended.
+"""A run: takes arrivals, activates the code, and says which events are to be appended.
 
 This is the step of ``docs/architecture.md``: arrival by arrival, judged against the run as it is
 then, activated, its intents at once. The caller appends the events of a step in one go, and only
@@ -7,9 +7,8 @@ then acts on them. When that append fails the run is thrown away with `close`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import assert_never
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -18,27 +17,21 @@ from aion_core import events as e
 from aion_core.errors import (
     AionError,
     HistoryShapeError,
-    WorkflowAlreadyStartedError,
-    WorkflowClosedError,
-    WorkflowNotFoundError,
 )
-from aion_core.failures import Failure, FailureKind
 from aion_core.history import ActivityRow, RunProjection
 from aion_core.ids import ActivityId, PackageVersion, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.environment import ActivityDefinition
+from aion_core.machine.judging import Judge
 from aion_core.machine.workflow_machine import (
     ActivationGuard,
     Catalog,
     WorkflowMachine,
 )
-from aion_core.payloads import Payload, PayloadConverter
+from aion_core.payloads import PayloadConverter
 from aion_core.replay.matching import intent_of
 
-__all__ = ["MAX_DELIVERIES", "Run", "Step", "judge_start"]
-
-MAX_DELIVERIES = 5
-"""How often one attempt is handed out before it counts as crashed: it may be what kills us."""
+__all__ = ["Run", "Step"]
 
 
 @attrs.frozen
@@ -64,7 +57,7 @@ class Run:
         machine: stands at the end of the history already; the run's own from now on. Without it
             one is made and the history replayed on it.
         adopt_version: of the code by which the run goes on, if another one is recorded: it is
-            recorded directly before the first arrival that this code sees.
+            recorded directly before the first that this code sees or asks for.
 
     Attributes:
         projection: the run's state, at the last event recorded or decided.
@@ -106,6 +99,7 @@ class Run:
             each.activity_id: _start_of(each, history)
             for each in self.projection.activities.values()
         }
+        self._judge = Judge(self.projection, self._scheduled, converter.same)
         if machine is None:
             self._replay(history)
         else:
@@ -145,6 +139,7 @@ class Run:
         expected_seq = self.projection.head
         if self._ahead and self.projection.last_recorded_at is not None:
             ahead, self._ahead = self._ahead, []
+            self._adopt_code(self.projection.last_recorded_at, events)
             self._record_intents(ahead, self.projection.last_recorded_at, events)
         refusals = [self._take(arrival, now, events) for arrival in arrivals]
         return Step(events, expected_seq, refusals)
@@ -185,11 +180,11 @@ class Run:
     def _take(
         self, arrival: a.Arrival, now: datetime, events: list[e.HistoryEvent]
     ) -> AionError | None:
-        verdict = self._judge(arrival, now)
+        verdict = self._judge(arrival, self._start, now)
         if verdict is None or isinstance(verdict, AionError):
             return verdict
-        if self._adopt_version is not None and e.is_arrival(verdict):
-            verdict = self._adopt_code(self._adopt_version, verdict, events)
+        if e.is_arrival(verdict) and self._adopt_code(verdict.recorded_at, events):
+            verdict = attrs.evolve(verdict, seq=self.projection.head + 1)
         self._record(verdict, events)
         if e.is_arrival(verdict):
             if isinstance(verdict, e.WorkflowStarted):
@@ -198,19 +193,19 @@ class Run:
             self._record_intents(self._machine.activate(verdict), verdict.recorded_at, events)
         return None
 
-    def _adopt_code(
-        self, version: PackageVersion, arrival: e.HistoryEvent, events: list[e.HistoryEvent]
-    ) -> e.HistoryEvent:
-        """Record the version that the run goes on by; returns the arrival, one place later."""
-        self._adopt_version = None
+    def _adopt_code(self, recorded_at: datetime, events: list[e.HistoryEvent]) -> bool:
+        """Record the version that the run goes on by, once; True when that was due."""
+        version, self._adopt_version = self._adopt_version, None
+        if version is None:
+            return False
         adopted = e.WorkflowVersionAdopted(
-            seq=arrival.seq,
-            recorded_at=arrival.recorded_at,
+            seq=self.projection.head + 1,
+            recorded_at=recorded_at,
             workflow_id=self.workflow_id,
             package_version=version,
         )
         self._record(adopted, events)
-        return attrs.evolve(arrival, seq=arrival.seq + 1)
+        return True
 
     def _record_intents(
         self, commands: list[c.AnchoredCommand], recorded_at: datetime, events: list[e.HistoryEvent]
@@ -239,175 +234,6 @@ class Run:
                 self._scheduled.pop(event.activity_id, None)
             case _ if e.is_terminal(event):
                 self.terminal = event
-
-    def _judge(self, arrival: a.Arrival, now: datetime) -> e.HistoryEvent | AionError | None:
-        """The event that an arrival becomes; None when it is dropped or was taken before."""
-        if isinstance(arrival, a.StartRequest):
-            return self._judge_start(arrival, now)
-        summary = self.projection.summary
-        if isinstance(arrival, a.SignalSentToRun):
-            if summary is None:
-                return WorkflowNotFoundError(self.workflow_id)
-            if arrival.signal_id in self.projection.signal_ids:
-                return None
-            if summary.status.is_closed:
-                return WorkflowClosedError(self.workflow_id, summary.status.value)
-            return e.SignalReceived(
-                seq=self.projection.head + 1,
-                recorded_at=self._recorded_at(now),
-                workflow_id=self.workflow_id,
-                name=arrival.name,
-                payload=arrival.payload,
-                signal_id=arrival.signal_id,
-            )
-        if isinstance(arrival, a.TimerDue):
-            return self._judge_timer(arrival, now)
-        row = self.projection.activities.get(arrival.activity_id)
-        if (
-            row is None
-            or row.scheduled_seq != arrival.scheduled_seq
-            or row.attempt != arrival.attempt
-        ):
-            return None
-        if isinstance(arrival, a.Redelivery):
-            # Asked for twice, it is still one delivery.
-            return self._judge_redelivery(row, now) if arrival.delivery == row.delivery else None
-        if summary is None or arrival.run_id != summary.run_id:
-            return None
-        if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
-            return None
-        return self._judge_outcome(arrival, row, now)
-
-    def _judge_start(
-        self, arrival: a.StartRequest, now: datetime
-    ) -> e.HistoryEvent | AionError | None:
-        if self._start is None:
-            return e.WorkflowStarted(
-                seq=self.projection.head + 1,
-                recorded_at=self._recorded_at(now),
-                workflow_id=self.workflow_id,
-                workflow_type=arrival.workflow_type,
-                input=arrival.input,
-                run_id=arrival.run_id,
-                package_version=arrival.package_version,
-                random_seed=arrival.random_seed,
-            )
-        return judge_start(self._start, arrival, self._converter.same)
-
-    def _judge_timer(self, arrival: a.TimerDue, now: datetime) -> e.HistoryEvent | None:
-        timer = self.projection.timers.get(arrival.timer_id)
-        if timer is None or timer.started_seq != arrival.started_seq:
-            return None
-        return e.TimerFired(
-            seq=self.projection.head + 1,
-            recorded_at=max(self._recorded_at(now), timer.fire_at),
-            workflow_id=self.workflow_id,
-            timer_id=arrival.timer_id,
-            started_seq=arrival.started_seq,
-        )
-
-    def _judge_redelivery(self, row: ActivityRow, now: datetime) -> e.HistoryEvent:
-        seq, recorded_at = self.projection.head + 1, self._recorded_at(now)
-        if row.cancel_requested:
-            # Cancelled since somebody wanted to run it again: it is settled, not run.
-            return e.ActivityCancelled(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=self.workflow_id,
-                activity_id=row.activity_id,
-                attempt=row.attempt,
-                detail=a.OUTCOME_UNKNOWN,
-            )
-        if row.delivery < MAX_DELIVERIES:
-            return e.ActivityStarted(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=self.workflow_id,
-                activity_id=row.activity_id,
-                attempt=row.attempt,
-                delivery=row.delivery + 1,
-            )
-        return e.ActivityFailed(
-            seq=seq,
-            recorded_at=recorded_at,
-            workflow_id=self.workflow_id,
-            activity_id=row.activity_id,
-            attempt=row.attempt,
-            error=Failure(
-                type="Crashed",
-                message=f"handed out {row.delivery} times, and no process lived to see it end",
-                kind="crashed",
-            ),
-        )
-
-    def _judge_outcome(
-        self, arrival: a.ActivityOutcome, row: ActivityRow, now: datetime
-    ) -> e.HistoryEvent:
-        seq, recorded_at = self.projection.head + 1, self._recorded_at(now)
-        match arrival.outcome:
-            case a.AttemptCompleted(result):
-                return e.ActivityCompleted(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self.workflow_id,
-                    activity_id=row.activity_id,
-                    result=result,
-                    attempt=row.attempt,
-                )
-            case a.AttemptCancelled(detail, attempt_ran):
-                return e.ActivityCancelled(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self.workflow_id,
-                    activity_id=row.activity_id,
-                    attempt=row.attempt if attempt_ran else None,
-                    detail=detail,
-                )
-            case a.AttemptFailed(failure, non_retryable):
-                delay = self._delay_before_next(row, failure, non_retryable=non_retryable)
-                return e.ActivityFailed(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self.workflow_id,
-                    activity_id=row.activity_id,
-                    attempt=row.attempt,
-                    error=attrs.evolve(failure, kind=_kind(failure, delay)),
-                    next_attempt_at=None
-                    if delay is None
-                    else recorded_at + timedelta(seconds=delay),
-                )
-            case _:
-                assert_never(arrival.outcome)
-
-    def _delay_before_next(
-        self, row: ActivityRow, failure: Failure, *, non_retryable: bool
-    ) -> float | None:
-        if row.cancel_requested:
-            return None
-        policy = self._scheduled[row.activity_id].options.retry
-        return policy.delay_after(row.attempt, failure, non_retryable=non_retryable)
-
-    def _recorded_at(self, now: datetime) -> datetime:
-        last = self.projection.last_recorded_at
-        return now if last is None or now > last else last
-
-
-def judge_start(
-    started: e.WorkflowStarted, request: a.StartRequest, is_same: Callable[[Payload, Payload], bool]
-) -> WorkflowAlreadyStartedError | None:
-    """What the sender of a start is told of a run that is there already: None for the same one."""
-    if started.workflow_type != request.workflow_type:
-        difference = f"as {started.workflow_type!r}, not {request.workflow_type!r}"
-        return WorkflowAlreadyStartedError(started.workflow_id, difference)
-    if not is_same(started.input, request.input):
-        return WorkflowAlreadyStartedError(started.workflow_id, "with another input")
-    return None
-
-
-def _kind(failure: Failure, delay: float | None) -> FailureKind:
-    if failure.kind is not None:
-        return failure.kind
-    return "terminal" if delay is None else "retryable"
 
 
 def _start_of(activity: ActivityRow, history: Sequence[e.HistoryEvent]) -> e.ActivityScheduled:

@@ -79,7 +79,7 @@ class PluginManager(PluginRegistry):
             ConfigError: it is no URL, or no installed plugin serves its scheme.
             PluginError: two plugins serve it, or what serves it is not where the plugin says.
         """
-        offer, own_url = choose_scheme(url, self._offers(STORE))
+        offer, own_url = choose_scheme(url, self._offers(STORE), self._passed_over())
         provider = cast("StoreProvider", offer.checked(offer.found()))
         return provider.open(own_url)
 
@@ -108,7 +108,7 @@ class PluginManager(PluginRegistry):
     ) -> list[PayloadCodec]:
         """Make the payload codecs of these names, in their order; as `executor`."""
         offers = self._offers(CODEC) if names else []
-        chosen = [choose(CODEC, name, offers) for name in names]
+        chosen = [choose(CODEC, name, offers, self._passed_over()) for name in names]
         return [
             cast("PayloadCodec", offer.made(_table(settings, offer.origin))) for offer in chosen
         ]
@@ -190,9 +190,10 @@ class PluginManager(PluginRegistry):
             ConfigError: no installed plugin offers it.
             PluginError: two plugins do, or one fails to say what it offers.
         """
-        offers = self._offers(kind)
-        offer = choose_scheme(name, offers)[0] if kind is STORE else choose(kind, name, offers)
-        return offer.origin
+        offers, disabled = self._offers(kind), self._passed_over()
+        if kind is STORE:
+            return choose_scheme(name, offers, disabled)[0].origin
+        return choose(kind, name, offers, disabled).origin
 
     def check_settings(self, settings: Mapping[str, object]) -> None:
         """Refuse settings of plugins that are not there: who wrote them believes that they act.
@@ -238,8 +239,11 @@ class PluginManager(PluginRegistry):
             for name, factory in _mapping(origin, kind.hook, self._call(origin, hook, {})).items()
         ]
 
+    def _passed_over(self) -> list[str]:
+        return [name for name, info in self._unused.items() if info.disabled]
+
     def _part(self, kind: Kind, name: str, context: SeamContext) -> object:
-        offer = choose(kind, name, self._offers(kind))
+        offer = choose(kind, name, self._offers(kind), self._passed_over())
         return offer.made(attrs.evolve(context, settings=_table(context.settings, offer.origin)))
 
     def _tell_stopped(

@@ -7,7 +7,7 @@ kept from running. Choosing one of them is done by writing the plugin before the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import attrs
 
@@ -88,8 +88,13 @@ class Offer:
         return part
 
 
-def choose(kind: Kind, chosen: str, offers: Sequence[Offer]) -> Offer:
+def choose(
+    kind: Kind, chosen: str, offers: Sequence[Offer], disabled: Collection[str] = ()
+) -> Offer:
     """The offer that a name in the configuration means: ``name``, or ``plugin:name``.
+
+    Args:
+        disabled: plugins that were not asked, for the error.
 
     Raises:
         ConfigError: nobody offers it.
@@ -103,20 +108,25 @@ def choose(kind: Kind, chosen: str, offers: Sequence[Offer]) -> Offer:
     ]
     if not found:
         names = {offer.name for offer in offers}
-        known = ", ".join(sorted(names)) or "none"
+        there = _there(names, disabled)
         if colon:
             names |= {f"{offer.origin.name}:{offer.name}" for offer in offers}
         otherwise = "install the plugin that does, or choose another"
         raise ConfigError(
-            f"no installed plugin offers the {kind.noun} {chosen!r} (installed: {known}); "
+            f"no installed plugin offers the {kind.noun} {chosen!r} ({there}); "
             f"{did_you_mean(chosen, names, otherwise=otherwise)}"
         )
     refuse_clash(found, f"{{}}:{name}")
     return found[0]
 
 
-def choose_scheme(url: str, offers: Sequence[Offer]) -> tuple[Offer, str]:
+def choose_scheme(
+    url: str, offers: Sequence[Offer], disabled: Collection[str] = ()
+) -> tuple[Offer, str]:
     """The store that a URL means, ``scheme:…`` or ``plugin+scheme:…``, and the URL as it knows it.
+
+    Args:
+        disabled: plugins that were not asked, for the error.
 
     Raises:
         ConfigError: it is no URL, or nobody serves its scheme.
@@ -133,13 +143,13 @@ def choose_scheme(url: str, offers: Sequence[Offer]) -> tuple[Offer, str]:
     ]
     if not found:
         schemes = {offer.name for offer in offers}
-        known = ", ".join(sorted(schemes)) or "none"
+        there = _there(schemes, disabled)
         if scheme in schemes:
             way_out = f"write '{scheme}:' alone, or name a plugin that serves it"
         else:
             install = f"pip install aion-workflow-store-{scheme}"
             way_out = did_you_mean(scheme, schemes, otherwise=install)
-        raise ConfigError(f"no installed plugin serves '{head}:' (installed: {known}); {way_out}")
+        raise ConfigError(f"no installed plugin serves '{head}:' ({there}); {way_out}")
     refuse_clash(found, f"{{}}+{scheme}:")
     return found[0], f"{scheme}:{rest}"
 
@@ -160,6 +170,11 @@ def refuse_clash(found: Sequence[Offer], pattern: str) -> None:
             f"the plugins {plugins} both offer the {found[0].kind.noun} {found[0].name!r}; "
             f"choose {picks}, or disable one of them"
         )
+
+
+def _there(names: Iterable[str], disabled: Collection[str]) -> str:
+    there = f"installed: {', '.join(sorted(names)) or 'none'}"
+    return f"{there}; disabled plugins: {', '.join(sorted(disabled))}" if disabled else there
 
 
 def _kind_of(value: object) -> str:

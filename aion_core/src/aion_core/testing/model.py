@@ -53,6 +53,7 @@ class ModelStore:
 
     def __init__(self) -> None:
         self.log: list[HistoryEvent] = []
+        self._purged_starts: list[tuple[str, datetime]] = []
         self.messages: list[Message] = []
         self.answers: dict[str, Answer] = {}
         self.heartbeats: dict[tuple[WorkflowId, int], Payload] = {}
@@ -123,6 +124,7 @@ class ModelStore:
         gone = set(workflow_ids) & set(self.workflow_ids())
         if any(self.projection(workflow_id).is_open for workflow_id in gone):
             return None
+        self._purged_starts += [each for id_ in gone for each in self._starts(id_)]
         self.log = [event for event in self.log if event.workflow_id not in gone]
         return len(gone)
 
@@ -208,19 +210,25 @@ class ModelStore:
         return due
 
     def limit_starts(self, name: str, since: datetime) -> list[datetime]:
-        """Starts of attempts under a rate limit."""
-        starts: list[datetime] = []
+        """Starts of attempts under a rate limit, those of purged workflows among them."""
+        starts = [*self._purged_starts]
         for workflow_id in self.workflow_ids():
-            by_rate: dict[str, bool] = {}
-            for event in self.history(workflow_id):
-                if isinstance(event, e.ActivityScheduled):
-                    limit = event.options.limit
-                    by_rate[event.activity_id] = (
-                        limit is not None and limit.rate is not None and limit.name == name
-                    )
-                elif isinstance(event, e.ActivityStarted) and by_rate[event.activity_id]:
-                    starts.append(event.recorded_at)
-        return sorted(at for at in starts if at >= since)
+            starts += self._starts(workflow_id)
+        return sorted(at for limit, at in starts if limit == name and at >= since)
+
+    def _starts(self, workflow_id: WorkflowId) -> list[tuple[str, datetime]]:
+        starts: list[tuple[str, datetime]] = []
+        limits: dict[str, str | None] = {}
+        for event in self.history(workflow_id):
+            if isinstance(event, e.ActivityScheduled):
+                limit = event.options.limit
+                is_rated = limit is not None and limit.rate is not None
+                limits[event.activity_id] = limit.name if limit is not None and is_rated else None
+            elif isinstance(event, e.ActivityStarted):
+                name = limits[event.activity_id]
+                if name is not None:
+                    starts.append((name, event.recorded_at))
+        return starts
 
     def _refusal(self, append: Append) -> type[StoreError] | None:
         history = self.history(append.workflow_id)

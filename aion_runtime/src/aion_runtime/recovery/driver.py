@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aion_core.contracts import RecoveryDriver, RecoveryPlan, SeamContext
+from aion_core.errors import HistoryShapeError
 from aion_core.events import HistoryEvent
 from aion_core.ids import WorkflowId
 from aion_core.machine.workflow_machine import WorkflowMachine
 from aion_runtime.recovery.seam import last_start
 
-__all__ = ["MachineDriver"]
+__all__ = ["MachineDriver", "planned"]
+
+
+def planned(
+    driver: RecoveryDriver, workflow_id: WorkflowId, history: Sequence[HistoryEvent]
+) -> RecoveryPlan:
+    """Ask a driver. Raises `HistoryShapeError` for what is no plan, and what the driver raises."""
+    plan: object = driver.recovery_plan(workflow_id, history)
+    if not isinstance(plan, RecoveryPlan):
+        raise HistoryShapeError(
+            f"the recovery driver gives {type(plan).__name__} for workflow {workflow_id!r}, which "
+            "is no plan; mend the driver"
+        )
+    return plan
 
 
 class MachineDriver(RecoveryDriver):

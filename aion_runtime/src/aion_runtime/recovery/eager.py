@@ -15,6 +15,7 @@ from aion_core.events import HistoryEvent, WorkflowFailed
 from aion_core.failures import Failure
 from aion_core.ids import WorkflowId
 from aion_core.replay import Ended, Replay, ResumePoint
+from aion_runtime.recovery.driver import planned
 from aion_runtime.recovery.recorder import Recorder, WritableStore
 from aion_runtime.recovery.reports import (
     Failed,
@@ -92,7 +93,7 @@ async def recover_one(
             raise HistoryShapeError(
                 f"workflow {workflow_id!r} is listed as active, but has no history; check the store"
             )
-        plan = driver.recovery_plan(workflow_id, history)
+        plan = planned(driver, workflow_id, history)
     except (Exception, SystemExit) as error:
         return RecoveryReport(workflow_id, Failed(error))
     try:

@@ -15,7 +15,6 @@ from aion_core.ids import WorkflowId
 from aion_core.status import WorkflowStatus
 from aion_runtime.alarms import Alarms
 from aion_runtime.dispatcher import Dispatcher
-from aion_runtime.letters import waiting_messages
 from aion_runtime.recovery.reports import RecoveryReport, Resumed
 
 __all__ = ["StartupReport", "recover_due_runs"]
@@ -58,7 +57,7 @@ async def recover_due_runs(
     dispatcher.reports = reports
     if any(DueReason.MESSAGE in run.reasons for run in due):
         # Before the runs are loaded: an attempt whose outcome is among them is not made again.
-        async for stored in waiting_messages(store):
+        async for stored in store.all_messages():
             dispatcher.deliver(stored.message)
     for run in due:
         dispatcher.wake(run.workflow_id)

@@ -7,6 +7,7 @@ written back: all in the one transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import takewhile
 
 import attrs
@@ -18,7 +19,7 @@ from aion_core.errors import (
     SequenceConflictError,
     StoreError,
 )
-from aion_core.events import ActivityScheduled, ActivityStarted, HistoryEvent
+from aion_core.events import ActivityStarted, HistoryEvent, RateRow
 from aion_core.history import RunProjection
 from aion_core.ids import WorkflowId
 from aion_core.storing import event_rows, read_row, write_row
@@ -68,8 +69,9 @@ def _append(txn: Transaction, append: Append) -> None:
         except HistoryShapeError as error:
             raise StoreError(f"{error}; read its history again before writing") from error
         if isinstance(event, ActivityStarted):
-            scheduled = projection.activities[event.activity_id].scheduled_seq
-            _count_start(txn, run.key + keys.number(scheduled), scheduled, event, position)
+            rate = projection.activities[event.activity_id].rate
+            if rate is not None:
+                _count_start(txn, rate, event.recorded_at, position)
     if rows:
         run.save(txn)
     for message_id in append.consume:
@@ -80,23 +82,13 @@ def _append(txn: Transaction, append: Append) -> None:
         txn.put(Table.ANSWERS, keys.text(answer.message_id), write_row(answer))
 
 
-def _count_start(
-    txn: Transaction, key: bytes, seq: int, started: ActivityStarted, position: int
-) -> None:
-    """Keep a start under a rate limit, and forget those of the limit that count no more.
-
-    The limit is that of the event which scheduled the activity: the row has it, but not when it
-    is of a reopened run.
-    """
-    scheduled = read_event(started.workflow_id, seq, txn.get(Table.EVENTS, key) or b"")
-    limit = scheduled.options.limit if isinstance(scheduled, ActivityScheduled) else None
-    if limit is None or limit.rate is None:
-        return
-    name, now = keys.text(limit.name), keys.instant(started.recorded_at)
-    counts_until = keys.instant(started.recorded_at, plus=limit.rate.window)
+def _count_start(txn: Transaction, rate: RateRow, at: datetime, position: int) -> None:
+    """Keep a start under a rate limit, and forget those of the limit that count no more."""
+    name, now = keys.text(rate.name), keys.instant(at)
     starts = txn.scan(Table.STARTS, prefix=name)
     for each, _ in list(takewhile(lambda item: item[1] < now, starts)):
         txn.delete(Table.STARTS, each)
+    counts_until = keys.instant(at, plus=rate.window)
     txn.put(Table.STARTS, name + now + keys.number(position), counts_until)
 
 

@@ -307,6 +307,20 @@ class ListingCases(SuiteBase):
         assert await _found(store, RunFilter(text=text)) == expected
 
     @pytest.mark.trio
+    async def test_what_has_no_pages_is_listed_whole(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        # More than a page has rows where nobody says how many.
+        stories = [Story(f"{n:04}").started().scheduled("a").timer("t", at(1)) for n in range(1100)]
+        await write(writer, *stories)
+        ids = [story.workflow_id for story in stories]
+        assert list(await store.list_active()) == ids
+        assert list(await store.list_workflow_ids()) == ids
+        assert [row.workflow_id for row in await store.expired_timers(at(1))] == ids
+        assert [run.workflow_id for run in await store.due_work(at(0))] == ids
+        assert await store.count() == 1100
+
+    @pytest.mark.trio
     async def test_the_count_is_the_length_of_the_list(
         self, store: EventStore, writer: StoreWriter
     ) -> None:

@@ -331,6 +331,25 @@ class MessageCases(SuiteBase):
         assert await store.fetch_answer("m") == given
 
     @pytest.mark.trio
+    async def test_of_two_answers_to_one_message_the_last_is_kept(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        first, last = (answer("m", body=body, answered_at=9) for body in ("1", "2"))
+        await writer.append_many([Story().started().append(answer=[first])])
+        await writer.append_many([Story("other").started().append(answer=[last])])
+        assert await store.fetch_answer("m") == last
+
+    @pytest.mark.trio
+    async def test_a_message_can_be_posted_again_where_it_is_consumed(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        await store.post(message("m"))
+        again = message("m", body='"again"')
+        append = Story().started().append(consume=["m"], post=[again])
+        assert list(await writer.append_many([append])) == [None]
+        assert [stored.message for stored in await store.messages()] == [again]
+
+    @pytest.mark.trio
     async def test_a_message_with_an_answer_is_not_posted_again(
         self, store: EventStore, writer: StoreWriter
     ) -> None:

@@ -340,6 +340,32 @@ class RowCases(SuiteBase):
         assert list(await store.limit_starts("api", at(0))) == [at(0)]
 
     @pytest.mark.trio
+    async def test_starts_under_a_rate_limit_stay_when_their_workflow_is_purged(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        story = Story().started().scheduled("a", limit=Limit("api", rate=(5, 60)))
+        story.delivered("a").activity_completed("a").completed()
+        await write(writer, story)
+        await writer.purge([story.workflow_id])
+        assert list(await store.limit_starts("api", at(0))) == [at(0)]
+
+    @pytest.mark.trio
+    async def test_starts_of_a_reopened_activity_are_kept(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        story = Story().started().scheduled("a", limit=Limit("api", rate=(5, 60))).failed(FAILURE)
+        again = ReopenedActivity(
+            activity_id=ActivityId("a"),
+            activity_type="charge",
+            scheduled_seq=2,
+            attempt=1,
+            rate=RateRow("api", 60),
+        )
+        story.reopened(3, activities=[again]).delivered("a")
+        await write(writer, story)
+        assert list(await store.limit_starts("api", at(0))) == [at(0)]
+
+    @pytest.mark.trio
     async def test_a_limit_without_a_rate_keeps_no_starts(
         self, store: EventStore, writer: StoreWriter
     ) -> None:

@@ -243,6 +243,17 @@ class UpkeepCases(SuiteBase):
         assert list(await store.messages()) == []
 
     @pytest.mark.trio
+    async def test_what_waits_for_a_purged_workflow_stays_and_so_do_answers(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        given, waiting = answer("q"), message("m", kind="start")
+        await writer.append_many([Story().started().completed().append(answer=[given])])
+        await store.post(waiting)
+        await writer.purge([WorkflowId("w")])
+        assert [stored.message for stored in await store.messages()] == [waiting]
+        assert await store.fetch_answer("q") == given
+
+    @pytest.mark.trio
     async def test_an_empty_store_holds_nothing(self, store: EventStore) -> None:
         stats = await store.stats()
         assert _without_bytes(stats) == (0, 0, 0, 0, 0, 0, 0)

@@ -1,0 +1,224 @@
+"""Judging: which event an arrival becomes, by what is recorded of its run, or why it becomes none.
+
+Nothing is changed here, and no code of a workflow is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import attrs
+
+from aion_core import events as e
+from aion_core.errors import (
+    AionError,
+    WorkflowAlreadyStartedError,
+    WorkflowClosedError,
+    WorkflowNotFoundError,
+)
+from aion_core.failures import Failure, FailureKind
+from aion_core.history import ActivityRow, RunProjection
+from aion_core.ids import ActivityId
+from aion_core.machine import arrivals as a
+from aion_core.payloads import Payload
+
+__all__ = ["MAX_DELIVERIES", "Judge", "judge_start"]
+
+MAX_DELIVERIES = 5
+"""How often one attempt is handed out before it counts as crashed: it may be what kills us."""
+
+
+class Judge:
+    """Judges what arrives at one workflow.
+
+    Args:
+        projection: the state of its newest run, kept up to date by the caller.
+        scheduled: the events that its open activities began with, likewise.
+        same: whether two inputs of a workflow are the same.
+    """
+
+    __slots__ = ("_projection", "_same", "_scheduled", "_workflow_id")
+
+    def __init__(
+        self,
+        projection: RunProjection,
+        scheduled: Mapping[ActivityId, e.ActivityScheduled],
+        same: Callable[[Payload, Payload], bool],
+    ) -> None:
+        self._workflow_id = projection.workflow_id
+        self._projection = projection
+        self._scheduled = scheduled
+        self._same = same
+
+    def __call__(
+        self, arrival: a.Arrival, started: e.WorkflowStarted | None, now: datetime
+    ) -> e.HistoryEvent | AionError | None:
+        """The event that an arrival becomes; None when it is dropped or was taken before."""
+        if isinstance(arrival, a.StartRequest):
+            return self._judge_start(arrival, started, now)
+        summary = self._projection.summary
+        if isinstance(arrival, a.SignalSentToRun):
+            if summary is None:
+                return WorkflowNotFoundError(self._workflow_id)
+            if arrival.signal_id in self._projection.signal_ids:
+                return None
+            if summary.status.is_closed:
+                return WorkflowClosedError(self._workflow_id, summary.status.value)
+            return e.SignalReceived(
+                seq=self._projection.head + 1,
+                recorded_at=self._recorded_at(now),
+                workflow_id=self._workflow_id,
+                name=arrival.name,
+                payload=arrival.payload,
+                signal_id=arrival.signal_id,
+            )
+        if isinstance(arrival, a.TimerDue):
+            return self._judge_timer(arrival, now)
+        row = self._projection.activities.get(arrival.activity_id)
+        if (
+            row is None
+            or row.scheduled_seq != arrival.scheduled_seq
+            or row.attempt != arrival.attempt
+        ):
+            return None
+        if isinstance(arrival, a.Redelivery):
+            # Asked for twice, it is still one delivery.
+            return self._judge_redelivery(row, now) if arrival.delivery == row.delivery else None
+        if summary is None or arrival.run_id != summary.run_id:
+            return None
+        if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
+            return None
+        return self._judge_outcome(arrival, row, now)
+
+    def _judge_start(
+        self, arrival: a.StartRequest, started: e.WorkflowStarted | None, now: datetime
+    ) -> e.HistoryEvent | AionError | None:
+        if started is None:
+            return e.WorkflowStarted(
+                seq=self._projection.head + 1,
+                recorded_at=self._recorded_at(now),
+                workflow_id=self._workflow_id,
+                workflow_type=arrival.workflow_type,
+                input=arrival.input,
+                run_id=arrival.run_id,
+                package_version=arrival.package_version,
+                random_seed=arrival.random_seed,
+            )
+        return judge_start(started, arrival, self._same)
+
+    def _judge_timer(self, arrival: a.TimerDue, now: datetime) -> e.HistoryEvent | None:
+        timer = self._projection.timers.get(arrival.timer_id)
+        if timer is None or timer.started_seq != arrival.started_seq:
+            return None
+        return e.TimerFired(
+            seq=self._projection.head + 1,
+            recorded_at=max(self._recorded_at(now), timer.fire_at),
+            workflow_id=self._workflow_id,
+            timer_id=arrival.timer_id,
+            started_seq=arrival.started_seq,
+        )
+
+    def _judge_redelivery(self, row: ActivityRow, now: datetime) -> e.HistoryEvent:
+        seq, recorded_at = self._projection.head + 1, self._recorded_at(now)
+        if row.cancel_requested:
+            # Cancelled since somebody wanted to run it again: it is settled, not run.
+            return e.ActivityCancelled(
+                seq=seq,
+                recorded_at=recorded_at,
+                workflow_id=self._workflow_id,
+                activity_id=row.activity_id,
+                attempt=row.attempt,
+                detail=a.OUTCOME_UNKNOWN,
+            )
+        if row.delivery < MAX_DELIVERIES:
+            return e.ActivityStarted(
+                seq=seq,
+                recorded_at=recorded_at,
+                workflow_id=self._workflow_id,
+                activity_id=row.activity_id,
+                attempt=row.attempt,
+                delivery=row.delivery + 1,
+            )
+        return e.ActivityFailed(
+            seq=seq,
+            recorded_at=recorded_at,
+            workflow_id=self._workflow_id,
+            activity_id=row.activity_id,
+            attempt=row.attempt,
+            error=Failure(
+                type="Crashed",
+                message=f"handed out {row.delivery} times, and no process lived to see it end",
+                kind="crashed",
+            ),
+        )
+
+    def _judge_outcome(
+        self, arrival: a.ActivityOutcome, row: ActivityRow, now: datetime
+    ) -> e.HistoryEvent:
+        seq, recorded_at = self._projection.head + 1, self._recorded_at(now)
+        match arrival.outcome:
+            case a.AttemptCompleted(result):
+                return e.ActivityCompleted(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    activity_id=row.activity_id,
+                    result=result,
+                    attempt=row.attempt,
+                )
+            case a.AttemptCancelled(detail, attempt_ran):
+                return e.ActivityCancelled(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    activity_id=row.activity_id,
+                    attempt=row.attempt if attempt_ran else None,
+                    detail=detail,
+                )
+            case a.AttemptFailed(failure, non_retryable):
+                delay = self._delay_before_next(row, failure, non_retryable=non_retryable)
+                return e.ActivityFailed(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    activity_id=row.activity_id,
+                    attempt=row.attempt,
+                    error=attrs.evolve(failure, kind=_kind(failure, delay)),
+                    next_attempt_at=None
+                    if delay is None
+                    else recorded_at + timedelta(seconds=delay),
+                )
+            case _:
+                assert_never(arrival.outcome)
+
+    def _delay_before_next(
+        self, row: ActivityRow, failure: Failure, *, non_retryable: bool
+    ) -> float | None:
+        if row.cancel_requested:
+            return None
+        policy = self._scheduled[row.activity_id].options.retry
+        return policy.delay_after(row.attempt, failure, non_retryable=non_retryable)
+
+    def _recorded_at(self, now: datetime) -> datetime:
+        last = self._projection.last_recorded_at
+        return now if last is None or now > last else last
+
+
+def judge_start(
+    started: e.WorkflowStarted, request: a.StartRequest, is_same: Callable[[Payload, Payload], bool]
+) -> WorkflowAlreadyStartedError | None:
+    """What the sender of a start is told of a run that is there already: None for the same one."""
+    if started.workflow_type != request.workflow_type:
+        difference = f"as {started.workflow_type!r}, not {request.workflow_type!r}"
+        return WorkflowAlreadyStartedError(started.workflow_id, difference)
+    if not is_same(started.input, request.input):
+        return WorkflowAlreadyStartedError(started.workflow_id, "with another input")
+    return None
+
+
+def _kind(failure: Failure, delay: float | None) -> FailureKind:
+    if failure.kind is not None:
+        return failure.kind
+    return "terminal" if delay is None else "retryable"
