@@ -108,7 +108,12 @@ async def test_code_is_adopted_before_what_it_asks_for_although_nothing_arrives(
         async with bench.engine(code) as engine:
             await engine.start(short, workflow_id="w") if code is short else None
             await wait_all_tasks_blocked()
-    assert (await bench.kinds("w"))[-2:] == [e.WorkflowVersionAdopted, e.TimerStarted]
+    assert (await bench.kinds("w"))[:4] == [
+        e.WorkflowStarted,
+        e.ActivityScheduled,
+        e.WorkflowVersionAdopted,
+        e.TimerStarted,
+    ]
 
 
 async def test_a_run_that_only_sleeps_on_adopts_nothing(bench: Bench) -> None:
