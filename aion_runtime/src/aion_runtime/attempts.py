@@ -31,6 +31,7 @@ from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry, Stage
 from aion_runtime.executor import failed_by
 from aion_runtime.heartbeats import Heartbeats
+from aion_runtime.observing import Observers
 
 __all__ = ["AttemptManager"]
 
@@ -49,7 +50,7 @@ class AttemptManager:
         delays: watches their time limits.
         post: takes an arrival for a workflow.
         heartbeats: keeps what they say while they run.
-        observe: told of each that has ended.
+        observers: told of each that has ended.
         after_crash: the former process may have been killed by one of its attempts. Each attempt
             that may have been under way is then handed out again, with a record of that; and for
             the last time one after the other, which tells those apart that went through the same
@@ -66,7 +67,7 @@ class AttemptManager:
         delays: Alarms[float],
         post: Callable[[WorkflowId, Arrival], None],
         heartbeats: Heartbeats,
-        observe: Callable[[ActivityAttempted], None],
+        observers: Observers,
         *,
         after_crash: bool,
     ) -> None:
@@ -78,7 +79,7 @@ class AttemptManager:
         self._delays = delays
         self._post = post
         self._heartbeats = heartbeats
-        self._observe = observe
+        self._observers = observers
         self._after_crash = after_crash
         self._opened_at = clock.now()
         self._suspects: dict[Suspect, Entry] = {}
@@ -252,11 +253,10 @@ class AttemptManager:
             self._count -= 1
             if not self._count:
                 self._idle.set()
-        self._observe(
-            ActivityAttempted(
-                attempt.info, _word_for(attempt, outcome), self._clock.monotonic() - began_at
-            )
-        )
+        if self._observers:
+            took = self._clock.monotonic() - began_at
+            word = _word_for(attempt, outcome)
+            self._observers.attempted(ActivityAttempted(attempt.info, word, took))
         # The attempt stays among the running ones until its outcome is recorded: an entry
         # that is loaded again meanwhile must not begin it a second time.
         self._post(

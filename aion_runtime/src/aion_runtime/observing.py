@@ -29,6 +29,9 @@ class Observers:
         self._observers = tuple(observers)
         self.failures: Counter[str] = Counter()
 
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
     def committed(self, events: Sequence[HistoryEvent]) -> None:
         """Events of one workflow are durable."""
         self._tell("committed", lambda observer: observer.committed(events))

@@ -232,7 +232,7 @@ class _Host:
                         self._delays,
                         self._dispatcher.post,
                         self._heartbeats,
-                        self._parts.observers.attempted,
+                        self._parts.observers,
                         after_crash=self._after_crash,
                     )
                     self._dispatcher.connect(self._attempts, self._timers.arm)
