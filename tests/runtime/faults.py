@@ -61,7 +61,7 @@ class FaultyStore(EventStore):
         reads: whose history was read as a whole.
         unreadable: raised by the next reads of a history.
         unreadable_ranges: raised by the next reads of a part of a history.
-        unpostable: raised by the next posts of a message.
+        unpostable: raised by the next commits that post a message.
         unmarkable: raised when the next runs are marked as stuck, or as stuck no more.
     """
 
@@ -119,6 +119,8 @@ class FaultyStore(EventStore):
                 del self._meddlers[index]
                 await meddler(inner)  # type: ignore[misc]
                 break
+        if self.unpostable and any(append.post for append in appends):
+            raise self.unpostable.pop(0)
         for index, (kind, error) in enumerate(self._refused):
             if struck(kind):
                 del self._refused[index]
@@ -182,8 +184,6 @@ class FaultyStore(EventStore):
         return await self.inner.limit_starts(name, since)
 
     async def post(self, message: Message) -> None:
-        if self.unpostable:
-            raise self.unpostable.pop(0)
         await self.inner.post(message)
 
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:

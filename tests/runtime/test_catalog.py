@@ -147,6 +147,19 @@ def test_a_module_imported_under_two_names_is_no_clash(tmp_path: Path) -> None:
     assert catalog.holds(again["main"])
 
 
+@pytest.mark.parametrize("spelling", ["./app.py", "link.py"])
+def test_a_script_may_be_named_by_another_path_than_its_import(
+    spelling: str, tmp_path: Path
+) -> None:
+    """``python ./app.py``, and a symbolic link to it."""
+    module = loaded(tmp_path, "app", "@aion.workflow\nasync def main() -> None: ...\n")
+    (tmp_path / "link.py").symlink_to(tmp_path / "app.py")
+    path = f"{tmp_path}/{spelling}"
+    again: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile((tmp_path / "app.py").read_text(), path, "exec"), again)
+    assert catalog_of(module, again["main"]).holds(again["main"])
+
+
 def test_a_definition_that_was_not_given_is_not_held(tmp_path: Path) -> None:
     module = loaded(
         tmp_path, "others", "@aion.workflow(name='order')\nasync def main() -> None: ...\n"

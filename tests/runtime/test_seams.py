@@ -39,7 +39,13 @@ from aion_core.payloads import JSON, Payload, PayloadConverter
 from aion_runtime.catalog import WorkflowCatalog
 from aion_runtime.executor import LocalExecutor
 from aion_runtime.guard import activation_guard
-from aion_runtime.recovery import CatalogSeam, MachineDriver, Resumed
+from aion_runtime.recovery import (
+    CatalogSeam,
+    Failed,
+    MachineDriver,
+    RecoveryReport,
+    Resumed,
+)
 from aion_runtime.testing import VirtualClock
 from tests.runtime.conftest import Bench
 
@@ -870,6 +876,27 @@ async def test_open_runs_without_work_due_are_counted_as_parked(bench: Bench) ->
     async with bench.engine(waiting, sleeping) as engine:
         assert engine.recovery_report.parked == 3
         assert engine.recovery_report.resumed == ("s",)
+
+
+async def test_a_history_that_cannot_be_read_now_is_in_the_report_and_not_parked(
+    bench: Bench,
+) -> None:
+    @aion.workflow
+    async def sleeping() -> None:
+        await aion.sleep(10)
+
+    async with bench.engine(sleeping) as engine:
+        for workflow_id in ("v", "w"):
+            await engine.start(sleeping, workflow_id=workflow_id)
+    bench.clock.advance(10)
+    down = aion.StoreUnavailableError("the disk is on fire")
+    bench.store.unreadable.append(down)
+    async with bench.engine(sleeping) as engine:
+        report = engine.recovery_report
+        assert (report.resumed, report.parked) == (("w",), 0)
+        assert report.runs[0] == RecoveryReport(WorkflowId("v"), Failed(down))
+        await bench.advance(1)
+        await engine.get("v").result()
 
 
 async def test_an_opening_that_is_cancelled_loads_nothing_more(bench: Bench) -> None:

@@ -243,6 +243,23 @@ async def test_an_engine_that_is_taken_over_while_it_keeps_something_stops(bench
     assert [stored.message.kind for stored in await bench.store.messages()] == ["signal"]
 
 
+async def test_an_engine_that_is_taken_over_does_not_take_a_signal_for_a_stuck_run(
+    bench: Bench,
+) -> None:
+    """The engine that has the run now would not see it."""
+    async with bench.engine(good) as engine:
+        await engine.start(good, workflow_id="w")
+        await wait_all_tasks_blocked()
+    with pytest.raises(aion.FencedError):
+        async with bench.engine(swapped) as engine:
+            await engine.get("w").signal(go, 0, signal_id="before")
+            async with bench.store.inner.writer(takeover=True):
+                with trio.CancelScope(shield=True), pytest.raises(aion.AionError):
+                    await engine.get("w").signal(go, 1)
+                await trio.sleep_forever()
+    assert len(await bench.store.messages()) == 1
+
+
 async def test_one_signal_id_sent_to_two_stuck_runs_reaches_both(bench: Bench) -> None:
     async with bench.engine(good) as engine:
         for workflow_id in ("v", "w"):
@@ -335,7 +352,7 @@ async def test_kept_signals_and_outcomes_enter_history_as_they_came(bench: Bench
 
 
 class DyingStore(FaultyStore):
-    """Whoever posts a message hears nothing any more.
+    """Whoever posts the outcome of an attempt hears nothing any more.
 
     Args:
         commits: whether the message is durable by then.
@@ -349,7 +366,7 @@ class DyingStore(FaultyStore):
     async def commit(
         self, inner: StoreWriter, appends: Sequence[Append]
     ) -> Sequence[aion.StoreError | None]:
-        if any(append.post for append in appends):
+        if any(message.kind == "outcome" for append in appends for message in append.post):
             if self._commits:
                 await super().commit(inner, appends)
             self.died.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import typing
 from collections.abc import Iterable, Mapping
 from types import ModuleType
@@ -194,13 +195,13 @@ def _is_same(one: _Definition, other: _Definition) -> bool:
     """
     if one.fn is other.fn:
         return True
-    file = inspect.getsourcefile(one.fn)
-    return (
-        file is not None
-        and file == inspect.getsourcefile(other.fn)
-        and one.__qualname__ == other.__qualname__
-        and one.__module__ != other.__module__
-    )
+    if one.__qualname__ != other.__qualname__ or one.__module__ == other.__module__:
+        return False
+    files = inspect.getsourcefile(one.fn), inspect.getsourcefile(other.fn)
+    if files[0] is None or files[1] is None:
+        return False
+    # `python ./app.py` spells the path as it was typed, the import does not.
+    return os.path.realpath(files[0]) == os.path.realpath(files[1])
 
 
 def _place(definition: _Definition) -> str:

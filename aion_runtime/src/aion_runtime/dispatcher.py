@@ -216,6 +216,8 @@ class Dispatcher:
             case Loaded():
                 await self._take_in(entry, loading)
             case Unread(error):
+                # Read in the next try while the engine opens, its report is another one.
+                self._report(entry, Failed(error))
                 self._back_off(entry, error)
             case Held(error):
                 self._report(entry, Failed(error))

@@ -22,6 +22,8 @@ from aion_core.errors import (
     FencedError,
     StoreError,
     StoreUnavailableError,
+    WorkflowClosedError,
+    WorkflowNotFoundError,
     WorkflowStuckError,
 )
 from aion_core.events import WorkflowStarted
@@ -105,7 +107,7 @@ class Keeper:
             case SignalSentToRun():
                 what = f"signal {arrival.name!r} to workflow {workflow_id!r}"
                 message = signal_message(workflow_id, arrival, self._clock.now())
-                self._add(_Job(what, partial(self._store.post, message), mail.receipt))
+                self._add(_Job(what, partial(self._append, message), mail.receipt))
             case StartRequest():
                 what = f"a start of workflow {workflow_id!r}"
                 judge = partial(self._judge, workflow_id, arrival, reason)
@@ -164,15 +166,22 @@ class Keeper:
                 self._settle(job, refusal)
                 return
 
-    async def _append(self, message: Message) -> None:
-        """Post by an append without events, which only the writer of this epoch can."""
+    async def _append(self, message: Message) -> AionError | None:
+        """Post by an append without events, which only the writer of this epoch can.
+
+        By `EventStore.post` an engine that was taken over would go on telling senders that their
+        signals are safe, while the engine that has the run now does not see them.
+        """
         summary = await self._store.read_summary(message.target)
-        if summary is None or summary.status.is_closed:
-            return
+        if summary is None:
+            return WorkflowNotFoundError(message.target)
+        if summary.status.is_closed:
+            return WorkflowClosedError(message.target, summary.status.value)
         append = Append(message.target, (), summary.events, post=[message])
         (refusal,) = await self._writer.append_many([append])
         if refusal is not None:
             raise refusal
+        return None
 
     async def _judge(
         self, workflow_id: WorkflowId, request: StartRequest, reason: str
