@@ -7,6 +7,7 @@ way, by what is due. All that is written here goes through a ``recorder``.
 
 from __future__ import annotations
 
+from aion_runtime.recovery.context import context_for
 from aion_runtime.recovery.driver import MachineDriver
 from aion_runtime.recovery.eager import OnViolation, fail_on_violation, recover, recover_one
 from aion_runtime.recovery.live import resolve_or_execute_live
@@ -33,6 +34,7 @@ __all__ = [
     "Resumed",
     "Terminal",
     "WritableStore",
+    "context_for",
     "fail_on_violation",
     "recover",
     "recover_one",
