@@ -16,6 +16,8 @@ import trio
 # What is aimed at, in the unit of each figure named: a rate at least, a time at most.
 TARGETS: dict[str, dict[str, float]] = {
     "codec": {"encode_us": 3, "decode_us": 4},
+    "fanout": {"activities_per_second": 15_000},
+    "history": {"replay_events_per_second": 150_000, "with_decoding_s": 0.2},
     "sequential": {"ratio": 0.5},
     "throughput": {"activities_per_second": 20_000},
 }

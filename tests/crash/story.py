@@ -170,7 +170,7 @@ class Story:
                 await store.change()
 
     def _advance_to(self, instant: Any) -> None:
-        self.clock.advance(max(0.0, (instant - self.clock.now()).total_seconds()))
+        self.clock.jump(max(0.0, (instant - self.clock.now()).total_seconds()))
 
 
 def comparable(history: Sequence[e.HistoryEvent]) -> list[e.HistoryEvent]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from aion_core import commands as c
 from aion_core import events as e
 from aion_core.authoring.workflows import Workflow, workflow
 from aion_core.errors import UnknownWorkflowTypeError
@@ -14,9 +15,11 @@ from aion_core.failures import Failure
 from aion_core.history import ActivityRow, TimerRow
 from aion_core.ids import RunId, WorkflowId
 from aion_core.machine import arrivals as a
+from aion_core.machine.outgoing import Outgoing
 from aion_core.machine.run import Run, Step
 from aion_core.machine.workflow_machine import WorkflowMachine
 from aion_core.payloads import JSON, Payload, PayloadConverter
+from aion_core.replay.matching import intent_of
 
 W = WorkflowId("w")
 CONVERTER = PayloadConverter()
@@ -80,17 +83,27 @@ def start_request(
 class Driver:
     """One run of a workflow; ``at`` is the wall clock, in seconds, of the next step."""
 
-    def __init__(self, code: Workflow[..., Any], history: Sequence[e.HistoryEvent] = ()) -> None:
+    def __init__(
+        self,
+        code: Workflow[..., Any],
+        history: Sequence[e.HistoryEvent] = (),
+        *,
+        others: Sequence[Workflow[..., Any]] = (),
+    ) -> None:
         self.code = code
+        self.others = others
         self.history = list(history)
-        self.run = resident(self.history, code)
+        self.outgoing: list[Outgoing] = []
+        self.run = resident(self.history, code, *others)
         self.at = 0.0
-        self._signals = 0
+        self._signals = sum(isinstance(event, e.SignalReceived) for event in self.history)
+        self._updates = 0
 
     def step(self, *arrivals: a.Arrival) -> Step:
         step = self.run.step(arrivals, at(self.at))
         assert step.expected_seq == len(self.history)
         self.history += step.events
+        self.outgoing += step.outgoing
         return step
 
     def start(self, **arguments: object) -> list[e.HistoryEvent]:
@@ -100,7 +113,7 @@ class Driver:
     def reload(self) -> None:
         """Forget everything but the history."""
         self.run.close()
-        self.run = resident(self.history, self.code)
+        self.run = resident(self.history, self.code, *self.others)
 
     def row(self, activity_type: str) -> ActivityRow:
         """The oldest open activity of a type."""
@@ -119,7 +132,7 @@ class Driver:
         **changes: Any,
     ) -> a.ActivityOutcome:
         arrival = a.ActivityOutcome(
-            run_id=RunId("run"),
+            run_id=self.run.run_id,
             activity_id=row.activity_id,
             scheduled_seq=row.scheduled_seq,
             attempt=row.attempt,
@@ -161,6 +174,66 @@ class Driver:
         return a.SignalSentToRun(
             name=name, payload=payload(value), signal_id=signal_id or f"s{self._signals}"
         )
+
+    def updated(
+        self, name: str, arg: object = None, update_id: str | None = None
+    ) -> a.UpdateSentToRun:
+        self._updates += 1
+        return a.UpdateSentToRun(
+            name=name, arg=payload(arg), update_id=update_id or f"u{self._updates}"
+        )
+
+    def child(self, workflow_type: str) -> e.ChildWorkflowStarted:
+        """The oldest open child of a type."""
+        starts: dict[str, e.ChildWorkflowStarted] = {}
+        for event in self.history:
+            match event:
+                case e.WorkflowStarted():
+                    starts.clear()
+                case e.ChildWorkflowStarted():
+                    starts[event.child_key] = event
+                case (
+                    e.ChildWorkflowCompleted()
+                    | e.ChildWorkflowFailed()
+                    | e.ChildWorkflowCancelled()
+                ):
+                    del starts[event.child_key]
+                case _:
+                    pass
+        return next(each for each in starts.values() if each.workflow_type == workflow_type)
+
+    def child_ended(
+        self, workflow_type: str, outcome: a.ChildCompleted | a.ChildFailed | a.ChildCancelled
+    ) -> a.ChildEnded:
+        key = self.child(workflow_type).child_key
+        return a.ChildEnded(run_id=self.run.run_id, child_key=key, outcome=outcome)
+
+    def complete_child(self, workflow_type: str, value: object = None) -> list[e.HistoryEvent]:
+        ended = self.child_ended(workflow_type, a.ChildCompleted(payload(value)))
+        return self.step(ended).events
+
+    def fail_child(self, workflow_type: str, failure: Failure = FAILURE) -> list[e.HistoryEvent]:
+        return self.step(self.child_ended(workflow_type, a.ChildFailed(failure))).events
+
+    def cancel_child(self, workflow_type: str) -> list[e.HistoryEvent]:
+        """A child of a type has ended by cancellation."""
+        return self.step(self.child_ended(workflow_type, a.ChildCancelled("stopped"))).events
+
+    def update(self, name: str, arg: object = None) -> list[e.HistoryEvent]:
+        """An update is sent, and must not be refused."""
+        step = self.step(self.updated(name, arg))
+        assert step.refusals == [None]
+        return step.events
+
+    def cancel_run(self, reason: str = "enough") -> list[e.HistoryEvent]:
+        """Somebody asks the run to stop, and must not be refused."""
+        step = self.step(a.CancelRequest(reason=reason))
+        assert step.refusals == [None]
+        return step.events
+
+    def ask(self, query: str) -> Any:
+        """The answer to a query, as JSON has it."""
+        return CONVERTER.decode(self.run.ask(query), Any)
 
     def complete(self, activity_type: str, value: object = None) -> list[e.HistoryEvent]:
         return self.step(self.completed(activity_type, value)).events
@@ -206,6 +279,36 @@ def driven(fn: Callable[[], Awaitable[None]]) -> Driver:
     driver = Driver(workflow(main))
     driver.start()
     return driver
+
+
+def check_replays(driver: Driver) -> None:
+    """What the machine wrote it asks for again, from every prefix that ends before an arrival."""
+    history = driver.history
+    ends = [seq for seq in range(1, len(history)) if e.is_arrival(history[seq])]
+    for end in (*ends, len(history)):
+        prefix = history[:end]
+        first = max(event.seq for event in prefix if isinstance(event, e.WorkflowStarted))
+        started = prefix[first - 1]
+        assert isinstance(started, e.WorkflowStarted)
+        code = catalog_of(driver.code, *driver.others)(started.workflow_type)
+        machine = machine_for(started, code)
+        asked = [each for each in machine.replaying(prefix) if not isinstance(each, _AWAITS)]
+        recorded = [event for event in prefix[first:] if e.is_intent(event)]
+        again = [
+            intent_of(command, event.seq, event.recorded_at, W)
+            for command, event in zip(asked, recorded, strict=True)
+        ]
+        assert again == recorded
+        assert machine.ahead == []
+
+
+def refusal_of(step: Step) -> Any:
+    """What became of the only arrival of a step."""
+    (refusal,) = step.refusals
+    return refusal
+
+
+_AWAITS = (c.AwaitSignal, c.AwaitTimer, c.AwaitChild, c.Park)
 
 
 def kinds(events: Sequence[e.HistoryEvent]) -> list[str]:

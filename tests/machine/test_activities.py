@@ -305,16 +305,6 @@ def test_an_input_that_does_not_fit_fails_the_run() -> None:
     assert driver.failure.message == "$.amount: expected Decimal as text, got int"
 
 
-def test_a_workflow_called_in_a_workflow_is_refused() -> None:
-    @workflow
-    async def child() -> None: ...
-
-    async def main() -> None:
-        await child()
-
-    assert "child workflows are not supported yet" in driven(main).failure.message
-
-
 def test_an_activity_that_is_waited_for_costs_nothing_else() -> None:
     async def main() -> None:
         async with open_nursery() as nursery:

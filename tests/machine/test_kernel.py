@@ -234,7 +234,7 @@ def test_a_nursery_of_another_run_is_refused() -> None:
         shared[0].start_soon(sleep, 1)
 
     driven(first)
-    assert "belongs to another workflow run" in driven(second).failure.message
+    assert "this nursery belongs to workflow 'w' (run run)" in driven(second).failure.message
 
 
 class Foreign:

@@ -241,7 +241,13 @@ def test_an_edit_before_the_last_arrival_is_harmless_or_found(
         note("found")
         return
     note("unchanged" if edited == history else "harmless")
-    assert after == outcome(history, code, history[0])
+    # A note that has become an outcome may let the code go further than it ever did. What history
+    # holds of it is the same.
+    recorded = sum(map(e.is_intent, history))
+    before = outcome(history, code, history[0])
+    assert after[0][:recorded] == before[0][:recorded]
+    if len(before[0]) == recorded == len(after[0]):
+        assert after == before
 
 
 @settings(max_examples=100)

@@ -34,7 +34,7 @@ class Bench:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, and then everything that follows from it."""
-        self.clock.advance(seconds)
+        self.clock.jump(seconds)
         await wait_all_tasks_blocked()
 
     async def kinds(self, workflow_id: str) -> list[Kind]:

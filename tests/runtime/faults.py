@@ -58,9 +58,9 @@ class FaultyStore(EventStore):
 
     Attributes:
         tries: for each append that was tried, the kinds of its events.
-        reads: whose history was read as a whole.
-        unreadable: raised by the next reads of a history.
-        unreadable_ranges: raised by the next reads of a part of a history.
+        reads: whose history was read from its beginning.
+        unreadable: raised by the next reads of a history from its beginning.
+        unreadable_ranges: raised by the next reads of a history from another place on.
         unpostable: raised by the next commits that post a message.
         unmarkable: raised when the next runs are marked as stuck, or as stuck no more.
     """
@@ -132,19 +132,17 @@ class FaultyStore(EventStore):
                 raise StoreError("the answer was lost; read before trying again")
         return result
 
-    async def read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
-        self.reads.append(workflow_id)
-        history = await self.inner.read_history(workflow_id)
-        if self.unreadable:
-            raise self.unreadable.pop(0)
-        return history
-
     async def read_history_from(
         self, workflow_id: WorkflowId, seq: int, limit: int | None = None
     ) -> Sequence[e.HistoryEvent]:
-        if self.unreadable_ranges:
+        if seq == 1:
+            self.reads.append(workflow_id)
+        elif self.unreadable_ranges:
             raise self.unreadable_ranges.pop(0)
-        return await self.inner.read_history_from(workflow_id, seq, limit)
+        history = await self.inner.read_history_from(workflow_id, seq, limit)
+        if seq == 1 and self.unreadable:
+            raise self.unreadable.pop(0)
+        return history
 
     async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
         return await self.inner.read_summary(workflow_id)

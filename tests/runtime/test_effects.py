@@ -156,7 +156,7 @@ async def test_no_retry_is_planned_before_the_failure_is_durable(
         await engine.start(worker, workflow_id="w")
         await fault.struck()
         # The retry's time passes, and nothing knows of it.
-        bench.clock.advance(0.04)
+        bench.clock.jump(0.04)
         await wait_all_tasks_blocked()
         assert begun == [1]
         await fault.heal()

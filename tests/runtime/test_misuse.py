@@ -300,7 +300,7 @@ async def test_a_keyboard_interrupt_in_a_workflow_is_no_failure_of_the_run(bench
     with pytest.raises(KeyboardInterrupt):
         async with bench.engine(interrupted) as engine:
             handle = await engine.start(interrupted, workflow_id="w")
-            bench.clock.advance(1)
+            bench.clock.jump(1)
             await handle.result()
     assert await bench.kinds("w") == [e.WorkflowStarted, e.TimerStarted]
     interrupting.clear()
@@ -321,7 +321,7 @@ async def test_a_keyboard_interrupt_in_a_replay_stops_the_engine_bare(bench: Ben
     async with bench.engine(interrupted) as engine:
         await engine.start(interrupted, workflow_id="w")
     interrupting.append(True)
-    bench.clock.advance(1)
+    bench.clock.jump(1)
     with pytest.raises(KeyboardInterrupt):
         async with bench.engine(interrupted):
             await trio.sleep_forever()

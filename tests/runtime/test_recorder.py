@@ -67,7 +67,7 @@ class Scene:
         """Whoever pauses goes on, as often as it takes."""
         while True:
             await wait_all_tasks_blocked()
-            self.clock.advance(5)
+            self.clock.jump(5)
 
     async def append(self, *events: e.HistoryEvent) -> None:
         error: Exception | None = None

@@ -14,10 +14,13 @@ __all__ = [
     "ActivityError",
     "AionError",
     "ApplicationError",
+    "BrokenResourceError",
     "Cancelled",
     "ChildWorkflowError",
+    "ClosedResourceError",
     "ConfigError",
     "CorruptHistoryError",
+    "EndOfChannel",
     "EngineStoppedError",
     "FencedError",
     "HistoryShapeError",
@@ -31,10 +34,12 @@ __all__ = [
     "ReopenError",
     "SchemaVersionError",
     "SequenceConflictError",
+    "SideEffectError",
     "StoreError",
     "StoreUnavailableError",
     "TooSlowError",
     "UnknownWorkflowTypeError",
+    "UpdateFailedError",
     "UpdateRejectedError",
     "VersionNotLoadedError",
     "WorkflowAlreadyStartedError",
@@ -43,6 +48,7 @@ __all__ = [
     "WorkflowNotFoundError",
     "WorkflowStuckError",
     "WorkflowUsageError",
+    "WouldBlock",
 ]
 
 
@@ -75,6 +81,22 @@ class WorkflowUsageError(AionError, RuntimeError):
 
 class TooSlowError(AionError):
     """Raised by ``fail_after`` when its time is over."""
+
+
+class WouldBlock(AionError):
+    """What was asked for cannot be done without waiting."""
+
+
+class ClosedResourceError(AionError):
+    """A channel was used after it had been closed by its own side."""
+
+
+class BrokenResourceError(AionError):
+    """Nobody is left on the other side: no receiver takes this, or a lock's owner has ended."""
+
+
+class EndOfChannel(AionError):
+    """Every sender is closed, and all that they sent has been received."""
 
 
 class HistoryShapeError(AionError):
@@ -194,6 +216,24 @@ class ChildWorkflowError(AionError):
         self.failure = failure
 
 
+class SideEffectError(AionError):
+    """What a workflow sees of a side effect that raised; the same whenever it is replayed.
+
+    Attributes:
+        type: type name of the exception.
+        message: its message.
+        details: what an `ApplicationError` said besides.
+        failure: all of it, with the chain of causes.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"a side effect failed: {failure.type}: {failure.message}")
+        self.type = failure.type
+        self.message = failure.message
+        self.details = failure.plain_details()
+        self.failure = failure
+
+
 class WorkflowNotFoundError(AionError, LookupError):
     """No workflow has this id."""
 
@@ -215,8 +255,10 @@ class WorkflowAlreadyStartedError(AionError):
 class WorkflowClosedError(AionError):
     """The workflow has ended and takes nothing more."""
 
-    def __init__(self, workflow_id: str, status: str) -> None:
-        super().__init__(f"workflow {workflow_id!r} is closed ({status}); nothing was delivered")
+    def __init__(
+        self, workflow_id: str, status: str, consequence: str = "nothing was delivered"
+    ) -> None:
+        super().__init__(f"workflow {workflow_id!r} is closed ({status}); {consequence}")
         self.workflow_id = workflow_id
         self.status = status
 
@@ -278,6 +320,25 @@ class QueryError(AionError):
 
 class UpdateRejectedError(AionError):
     """A workflow refused an update; nothing was recorded."""
+
+
+class UpdateFailedError(AionError):
+    """The handler of an update raised; what it did before that stands.
+
+    Attributes:
+        workflow_id: which workflow.
+        update: the name of the update.
+        failure: why, with the chain of causes.
+    """
+
+    def __init__(self, workflow_id: str, update: str, failure: Failure) -> None:
+        super().__init__(
+            f"update {update!r} of workflow {workflow_id!r} failed: "
+            f"{failure.type}: {failure.message}"
+        )
+        self.workflow_id = workflow_id
+        self.update = update
+        self.failure = failure
 
 
 class ReopenError(AionError):

@@ -13,7 +13,12 @@ from typing import Any, Literal
 
 import attrs
 
-from aion_core.errors import ActivityError, ApplicationError, ChildWorkflowError
+from aion_core.errors import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    SideEffectError,
+)
 from aion_core.payloads import JSON, Payload
 
 __all__ = ["Failure", "FailureKind", "failure_from", "timeout_failure"]
@@ -124,7 +129,7 @@ def _details_of(error: BaseException) -> Payload | None:
 def _cause_of(error: BaseException) -> BaseException | Failure | None:
     if error.__cause__ is not None:
         return error.__cause__
-    if isinstance(error, ActivityError | ChildWorkflowError):
+    if isinstance(error, ActivityError | ChildWorkflowError | SideEffectError):
         # The exception itself is long gone, with its attempt; this is what it left.
         return error.failure
     return None if error.__suppress_context__ else error.__context__

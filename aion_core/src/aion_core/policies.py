@@ -6,13 +6,16 @@ import math
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
 from aion_core.failures import Failure
 
-__all__ = ["ActivityOptions", "Limit", "Rate", "RetryPolicy", "seconds"]
+__all__ = ["ActivityOptions", "Limit", "OnCancel", "Rate", "RetryPolicy", "seconds"]
+
+OnCancel: TypeAlias = Literal["wait", "abandon"]
+"""What the caller of an activity does when it is cancelled."""
 
 MAX_SECONDS = 3_000 * 365.25 * 24 * 3600
 """Longest duration: three thousand years, so that every instant stays a valid ``datetime``."""
@@ -140,6 +143,8 @@ class ActivityOptions:
         schedule_to_close: seconds for all attempts, waiting included; None for no limit.
         heartbeat_timeout: seconds between two heartbeats of an attempt; None for no limit.
         limit: what its attempts share with others.
+        on_cancel: ``wait`` for the outcome of an activity that is to stop, or ``abandon`` it.
+        cancel_grace: seconds for which the outcome is waited for; None for as long as it takes.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -160,3 +165,9 @@ class ActivityOptions:
         validator=attrs.validators.optional(_positive),
     )
     limit: Limit | None = None
+    on_cancel: OnCancel = attrs.field(
+        default="wait", validator=attrs.validators.in_(get_args(OnCancel))
+    )
+    cancel_grace: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(seconds)
+    )

@@ -65,6 +65,11 @@ class Alarms(Generic[Instant]):
     def __len__(self) -> int:
         return len(self._heap)
 
+    @property
+    def next_due(self) -> Instant | None:
+        """When the next of those rings that are not cancelled."""
+        return min((at for at, _, alarm in self._heap if alarm.is_set), default=None)
+
     def set(self, instant: Instant, action: Callable[[], None]) -> Alarm:
         """Have something done at an instant; it must not block, await or raise."""
         alarm = Alarm(action, self._note_cancelled)

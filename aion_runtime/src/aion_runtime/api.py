@@ -6,10 +6,27 @@ A public name is added here; `aion_runtime` itself takes it from here when it is
 from __future__ import annotations
 
 from aion_core import events
-from aion_core.authoring.activities import Activity, ActivityInfo, activity, activity_info
+from aion_core.authoring.activities import Activity, activity
+from aion_core.authoring.attempt import ActivityInfo, activity_info, heartbeat, last_heartbeat
+from aion_core.authoring.changes import patched, side_effect
+from aion_core.authoring.children import ChildHandle
 from aion_core.authoring.concurrency import gather
+from aion_core.authoring.drawing import rng, uuid4
+from aion_core.authoring.info import WorkflowInfo, is_replaying, set_attributes, workflow_info
+from aion_core.authoring.loglines import logger
+from aion_core.authoring.queries import Query
+from aion_core.authoring.sagas import Saga, saga
 from aion_core.authoring.signals import Signal, WouldBlock
-from aion_core.authoring.timing import fail_after, move_on_after, now, sleep, sleep_until
+from aion_core.authoring.timing import (
+    NamedTimer,
+    fail_after,
+    move_on_after,
+    now,
+    sleep,
+    sleep_until,
+    start_timer,
+)
+from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow, workflow
 from aion_core.contracts import EventStore, RunPage
 from aion_core.errors import (
@@ -17,6 +34,7 @@ from aion_core.errors import (
     AionError,
     ApplicationError,
     Cancelled,
+    ChildWorkflowError,
     ConfigError,
     CorruptHistoryError,
     EngineStoppedError,
@@ -27,12 +45,16 @@ from aion_core.errors import (
     NotInWorkflowError,
     PayloadError,
     PluginError,
+    QueryError,
     SchemaVersionError,
     SequenceConflictError,
+    SideEffectError,
     StoreError,
     StoreUnavailableError,
     TooSlowError,
     UnknownWorkflowTypeError,
+    UpdateFailedError,
+    UpdateRejectedError,
     VersionNotLoadedError,
     WorkflowAlreadyStartedError,
     WorkflowClosedError,
@@ -47,7 +69,7 @@ from aion_core.machine.kernel import checkpoint
 from aion_core.machine.nursery import Nursery, open_nursery
 from aion_core.machine.scopes import CancelScope
 from aion_core.plugins import PluginManager
-from aion_core.policies import RetryPolicy
+from aion_core.policies import Limit, Rate, RetryPolicy
 from aion_core.status import WorkflowStatus
 from aion_runtime.clock import Clock, SystemClock
 from aion_runtime.engine import Engine
@@ -63,6 +85,8 @@ __all__ = [
     "ApplicationError",
     "CancelScope",
     "Cancelled",
+    "ChildHandle",
+    "ChildWorkflowError",
     "Clock",
     "ConfigError",
     "CorruptHistoryError",
@@ -73,16 +97,23 @@ __all__ = [
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
+    "Limit",
+    "NamedTimer",
     "NonDeterminismError",
     "NotInWorkflowError",
     "Nursery",
     "PayloadError",
     "PluginError",
     "PluginManager",
+    "Query",
+    "QueryError",
+    "Rate",
     "RetryPolicy",
     "RunPage",
+    "Saga",
     "SchemaVersionError",
     "SequenceConflictError",
+    "SideEffectError",
     "Signal",
     "StartupReport",
     "StoreError",
@@ -90,12 +121,16 @@ __all__ = [
     "SystemClock",
     "TooSlowError",
     "UnknownWorkflowTypeError",
+    "Update",
+    "UpdateFailedError",
+    "UpdateRejectedError",
     "VersionNotLoadedError",
     "Workflow",
     "WorkflowAlreadyStartedError",
     "WorkflowClosedError",
     "WorkflowFailedError",
     "WorkflowHandle",
+    "WorkflowInfo",
     "WorkflowNotFoundError",
     "WorkflowStatus",
     "WorkflowStuckError",
@@ -108,12 +143,24 @@ __all__ = [
     "events",
     "fail_after",
     "gather",
+    "heartbeat",
+    "is_replaying",
+    "last_heartbeat",
+    "logger",
     "move_on_after",
     "now",
     "open_engine",
     "open_nursery",
     "open_store",
+    "patched",
+    "rng",
+    "saga",
+    "set_attributes",
+    "side_effect",
     "sleep",
     "sleep_until",
+    "start_timer",
+    "uuid4",
     "workflow",
+    "workflow_info",
 ]

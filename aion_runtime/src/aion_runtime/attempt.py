@@ -60,6 +60,7 @@ class Attempt(ActivityAttempt):
         self._delays = delays
         self._keep = keep
         self._alarm: Alarm | None = None
+        self._grace: Alarm | None = None
         self._token = trio.lowlevel.current_trio_token()
 
     @property
@@ -90,6 +91,7 @@ class Attempt(ActivityAttempt):
         """Its executor has been left: no time runs, and what it still says is of no attempt."""
         self.ended = True
         self.stop_clock()
+        self._stop_grace()
 
     def start_clock(self) -> None:
         """The time it may take runs from now."""
@@ -109,6 +111,22 @@ class Attempt(ActivityAttempt):
         self.wanted = False
         if self.definition.is_async:
             self.cancel_scope.cancel()
+
+    def drop(self) -> None:
+        """Stop it; nobody wants to know what becomes of it."""
+        self.dropped = True
+        self._stop_grace()
+        self.request_cancel()
+
+    def give_grace(self, grace: float, give_up: Callable[[], None]) -> None:
+        """Have ``give_up`` called unless it has ended, or is dropped, in so many seconds."""
+        if not self.ended:
+            self._grace = self._delays.set(self._delays.now() + grace, give_up)
+
+    def _stop_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
 
     def _take_heartbeat(self, details: Payload) -> None:
         # Else it would pass for one of the next attempt, or of another run's activity.

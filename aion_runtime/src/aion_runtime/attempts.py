@@ -15,6 +15,7 @@ from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.machine.arrivals import (
     OUTCOME_UNKNOWN,
+    STILL_RUNNING,
     ActivityOutcome,
     Arrival,
     AttemptCancelled,
@@ -49,6 +50,7 @@ class AttemptManager:
         executor: what really runs them.
         delays: watches their time limits.
         post: takes an arrival for a workflow.
+        wake: has a workflow loaded, and so everything considered that it needs.
         heartbeats: keeps what they say while they run.
         observers: told of each that has ended.
         after_crash: the former process may have been killed by one of its attempts. Each attempt
@@ -66,6 +68,7 @@ class AttemptManager:
         alarms: Alarms[datetime],
         delays: Alarms[float],
         post: Callable[[WorkflowId, Arrival], None],
+        wake: Callable[[WorkflowId], None],
         heartbeats: Heartbeats,
         observers: Observers,
         *,
@@ -78,6 +81,7 @@ class AttemptManager:
         self._alarms = alarms
         self._delays = delays
         self._post = post
+        self._wake = wake
         self._heartbeats = heartbeats
         self._observers = observers
         self._after_crash = after_crash
@@ -87,6 +91,11 @@ class AttemptManager:
         self._count = 0
         self._accepting = True
         self._idle = trio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are under way."""
+        return self._count
 
     def resume(self, entry: Entry) -> None:
         """Deal with the open activities of a run that has just been loaded."""
@@ -100,11 +109,15 @@ class AttemptManager:
             }
         for activity_id, attempt in tuple(entry.running.items()):
             row = rows.get(activity_id)
-            if row is None or row.attempt != attempt.number:
-                # Its end was recorded, although the answer of that append was lost.
+            is_of_row = row is not None and row.scheduled_seq == attempt.scheduled.seq
+            if row is None or not is_of_row or row.attempt != attempt.number:
+                # Its end was recorded, although the answer of that append was lost; or that of its
+                # run, and the next one may have an activity with the same id.
+                attempt.drop()
                 self.forget(entry, activity_id)
-        for activity_id in tuple(entry.inherited):
-            if activity_id not in rows:
+        for activity_id, inherited in tuple(entry.inherited.items()):
+            row = rows.get(activity_id)
+            if row is None or row.scheduled_seq != inherited.scheduled_seq:
                 self.forget(entry, activity_id)
         for activity_id in tuple(rows):
             self.consider(entry, activity_id)
@@ -118,8 +131,9 @@ class AttemptManager:
         attempt = entry.running.get(activity_id)
         inherited = entry.inherited.get(activity_id)
         if attempt is not None and attempt.number == row.attempt:
-            if row.cancel_requested:
+            if row.cancel_requested and attempt.wanted:
                 attempt.request_cancel()
+                self._give_grace(entry, attempt)
         elif row.cancel_requested:
             outcome = (
                 AttemptCancelled(attempt_ran=False)
@@ -157,9 +171,8 @@ class AttemptManager:
     def stop_all(self, entry: Entry) -> None:
         """The run has ended: nobody wants the outcomes any more."""
         for attempt in tuple(entry.running.values()):
-            attempt.dropped = True
-            attempt.request_cancel()
-        for activity_id in (*entry.running, *entry.planned):
+            attempt.drop()
+        for activity_id in (*entry.running, *entry.planned, *entry.inherited):
             self.forget(entry, activity_id)
         self.dismiss_suspects(entry)
 
@@ -176,6 +189,19 @@ class AttemptManager:
         while self._count:
             self._idle = trio.Event()
             await self._idle.wait()
+
+    def _give_grace(self, entry: Entry, attempt: Attempt) -> None:
+        """Wait so long for an attempt that is to stop, and then no more: a thread cannot be made
+        to, and an async function may not want to.
+        """
+
+        def give_up() -> None:
+            attempt.dropped = True
+            outcome = AttemptCancelled(STILL_RUNNING)
+            self._post(entry.workflow_id, _outcome_of(attempt, outcome))
+
+        if attempt.options.cancel_grace is not None:
+            attempt.give_grace(attempt.options.cancel_grace, give_up)
 
     def _waits_for_its_turn(self, entry: Entry, inherited: ActivityRow, row: ActivityRow) -> bool:
         """Is this the last delivery of an attempt, and another one's under way?
@@ -208,6 +234,8 @@ class AttemptManager:
             self.consider(entry, activity_id)
         elif entry.stage is Stage.WRITING:
             entry.postponed.append(activity_id)
+        elif entry.stage is Stage.COLD:
+            self._wake(entry.workflow_id)
 
     def _plan(self, entry: Entry, row: ActivityRow) -> None:
         activity_id = row.activity_id
@@ -259,16 +287,7 @@ class AttemptManager:
             self._observers.attempted(ActivityAttempted(attempt.info, word, took))
         # The attempt stays among the running ones until its outcome is recorded: an entry
         # that is loaded again meanwhile must not begin it a second time.
-        self._post(
-            entry.workflow_id,
-            ActivityOutcome(
-                run_id=attempt.info.run_id,
-                activity_id=attempt.info.activity_id,
-                scheduled_seq=attempt.scheduled.seq,
-                attempt=attempt.number,
-                outcome=outcome,
-            ),
-        )
+        self._post(entry.workflow_id, _outcome_of(attempt, outcome))
 
     async def _execute(self, attempt: Attempt, *, is_first: bool) -> AttemptOutcome:
         """Every way in which an attempt can end becomes an outcome.
@@ -313,6 +332,16 @@ def _redelivery(row: ActivityRow) -> Redelivery:
         scheduled_seq=row.scheduled_seq,
         attempt=row.attempt,
         delivery=row.delivery,
+    )
+
+
+def _outcome_of(attempt: Attempt, outcome: AttemptOutcome) -> ActivityOutcome:
+    return ActivityOutcome(
+        run_id=attempt.info.run_id,
+        activity_id=attempt.info.activity_id,
+        scheduled_seq=attempt.scheduled.seq,
+        attempt=attempt.number,
+        outcome=outcome,
     )
 
 

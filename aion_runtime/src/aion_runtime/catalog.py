@@ -21,6 +21,7 @@ from aion_core.errors import (
     WorkflowUsageError,
 )
 from aion_core.events import UNVERSIONED
+from aion_core.ids import PackageVersion
 from aion_core.payloads import PayloadConverter
 from aion_runtime.hashing.packages import SourceReader
 from aion_runtime.versions import workflow_code
@@ -112,13 +113,13 @@ class WorkflowCatalog:
         known = self._definitions.get(definition.name)
         return known is not None and _is_same(known, definition)
 
-    def version_of(self, workflow_type: str) -> str:
+    def version_of(self, workflow_type: str) -> PackageVersion:
         """The content hash of a type's loaded code, or ``unversioned``.
 
         Raises:
             UnknownWorkflowTypeError: there is none.
         """
-        return workflow_code(self(workflow_type), SourceReader()).version
+        return PackageVersion(workflow_code(self(workflow_type), SourceReader()).version)
 
     def resolve(self, workflow_type: str, version: str) -> ResolvedDefinition:
         """The code with which a run of this type and version goes on.

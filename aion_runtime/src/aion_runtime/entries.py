@@ -11,9 +11,17 @@ import trio
 from aion_core.errors import AionError
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, WorkflowId
-from aion_core.machine.arrivals import ActivityOutcome, Arrival, TimerDue
+from aion_core.machine.arrivals import (
+    ActivityOutcome,
+    Arrival,
+    CancelRequest,
+    StartRequest,
+    TerminateRequest,
+    TimerDue,
+)
 from aion_core.machine.run import Run
 from aion_runtime.alarms import Alarm
+from aion_runtime.asking import Question
 from aion_runtime.attempt import Attempt
 
 __all__ = ["Entry", "Mail", "Receipt", "Stage"]
@@ -81,11 +89,13 @@ class Stage(enum.Enum):
 class Entry:
     """One workflow in memory.
 
-    Running attempts belong to the entry, not to the run: a run that is thrown away after a failed
-    append leaves them untouched.
+    Running attempts belong to the entry, not to the run: a run that is evicted, or thrown away
+    after a failed append, leaves them untouched.
 
     Attributes:
         run: None unless resident.
+        later: mail for the run that is going to follow this one.
+        questions: queries that wait until the run stands between two steps.
         running: attempts whose outcome is not recorded yet, by activity.
         planned: alarms of attempts that wait for their time, by activity.
         postponed: activities to be considered once the append under way has ended.
@@ -98,6 +108,8 @@ class Entry:
     stage: Stage = Stage.COLD
     run: Run | None = None
     mailbox: list[Mail] = attrs.Factory(list)
+    later: list[Mail] = attrs.Factory(list)
+    questions: list[Question] = attrs.Factory(list)
     running: dict[ActivityId, Attempt] = attrs.Factory(dict)
     planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
     postponed: list[ActivityId] = attrs.Factory(list)
@@ -116,23 +128,45 @@ class Entry:
 
     def would_lose_mail(self) -> bool:
         """Is there mail for which somebody waits, or which the next engine would not find?"""
-        return any(
+        return bool(self.questions) or any(
             mail.receipt is not None
             or (isinstance(mail.arrival, ActivityOutcome) and mail.message_id is None)
-            for mail in self.mailbox
+            for mail in (*self.mailbox, *self.later)
+        )
+
+    def is_empty(self) -> bool:
+        """Does it know nothing, beside its run, that is not in the store?"""
+        return not (
+            self.running
+            or self.planned
+            or self.inherited
+            or self.mailbox
+            or self.later
+            or self.questions
         )
 
     def take_mail(self) -> list[Mail]:
-        """Empty the mailbox: as it came, but due timers last.
+        """Empty the mailbox: a start first, then the end from outside, then as it came, then due
+        timers, and what asks the code to stop last.
 
         A result already in hand beats a deadline that passes at the same time.
         """
-        mails, self.mailbox = self.mailbox, []
-        mails.sort(key=_timers_last)
+        mails = [*self.later, *self.mailbox]
+        self.later, self.mailbox = [], []
+        mails.sort(key=_turn)
         return mails
 
 
-def _timers_last(mail: Mail) -> tuple[bool, datetime, int]:
-    if isinstance(mail.arrival, TimerDue):
-        return True, mail.arrival.fire_at, mail.arrival.started_seq
-    return False, _FIRST, 0
+def _turn(mail: Mail) -> tuple[int, datetime, int]:
+    match mail.arrival:
+        case StartRequest():
+            # Whoever starts a child and closes in the same step means the child by what it says.
+            return 0, _FIRST, 0
+        case TerminateRequest():
+            return 1, _FIRST, 0
+        case TimerDue(fire_at=fire_at, started_seq=seq):
+            return 3, fire_at, seq
+        case CancelRequest():
+            return 4, _FIRST, 0
+        case _:
+            return 2, _FIRST, 0

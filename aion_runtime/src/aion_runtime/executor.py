@@ -6,6 +6,7 @@ of retries: `aion_runtime.attempts` does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -49,16 +50,17 @@ class LocalExecutor(LiveExecutor):
         definition = attempt.definition
         arguments = definition.signature.decode_arguments(attempt.input, attempt.converter)
         # This task is the attempt's own, so what it sets here is seen by the function alone.
-        entered_activity(attempt.info)
+        entered_activity(attempt)
         if definition.is_async:
             attempt.began()
-            value = await definition.fn(**arguments)
+            value = await definition.body(**arguments)
         else:
             attempt.waits()
             # Abandoned only by a time limit or at shutdown: nothing else cancels a thread's scope.
             value = await trio.to_thread.run_sync(
                 _call_in_thread,
                 attempt,
+                definition.body,
                 arguments,
                 abandon_on_cancel=True,
                 limiter=self._threads,
@@ -88,10 +90,12 @@ class LocalExecutor(LiveExecutor):
         )
 
 
-def _call_in_thread(attempt: ActivityAttempt, arguments: dict[str, Any]) -> Any:
+def _call_in_thread(
+    attempt: ActivityAttempt, body: Callable[..., Any], arguments: dict[str, Any]
+) -> Any:
     # Its time does not begin while it waits for a thread.
     attempt.began()
-    return attempt.definition.fn(**arguments)
+    return body(**arguments)
 
 
 def failed_by(error: BaseException) -> AttemptFailed:

@@ -1,14 +1,14 @@
 """The keeper: writes down what concerns runs that are stuck, so that the next engine finds it.
 
 Why they cannot go on is a row; what arrives meanwhile are messages, which become events when the
-run can be activated again. No event is recorded here.
+run can be activated again. The one event recorded here is the end of such a run from outside.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import attrs
@@ -20,22 +20,32 @@ from aion_core.errors import (
     CorruptHistoryError,
     EngineStoppedError,
     FencedError,
+    HistoryShapeError,
     StoreError,
     StoreUnavailableError,
     WorkflowClosedError,
     WorkflowNotFoundError,
     WorkflowStuckError,
 )
-from aion_core.events import WorkflowStarted
+from aion_core.events import HistoryEvent
 from aion_core.ids import WorkflowId
-from aion_core.machine.arrivals import ActivityOutcome, SignalSentToRun, StartRequest
-from aion_core.machine.judging import judge_start
+from aion_core.machine.arrivals import (
+    ActivityOutcome,
+    CancelRequest,
+    SignalSentToRun,
+    StartRequest,
+    TerminateRequest,
+    UpdateSentToRun,
+)
+from aion_core.machine.judging import Judge, judge_start
+from aion_core.machine.outgoing import outgoing_of
+from aion_core.machine.reading import RunReading
 from aion_core.payloads import Payload
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Mail, Receipt
-from aion_runtime.letters import outcome_message, signal_message
+from aion_runtime.letters import outcome_message, outgoing_message, signal_message
 
-__all__ = ["Keeper"]
+__all__ = ["EndedOutside", "Keeper"]
 
 logger = logging.getLogger("aion_runtime")
 
@@ -60,12 +70,46 @@ class _Job:
     receipt: Receipt | None = None
 
 
+@attrs.frozen(kw_only=True)
+class EndedOutside:
+    """The end of a stuck run, without its code.
+
+    Attributes:
+        terminal: the event that ended it.
+        posts: what it had for other runs.
+        consumed: the message that asked for it; None when no message did.
+        waiting: what has been sent to it, and is now sent to a run that has ended.
+    """
+
+    terminal: HistoryEvent
+    posts: Sequence[Message]
+    consumed: str | None
+    waiting: Sequence[Message]
+
+
+@attrs.define(eq=False)
+class _Termination:
+    """The end of a stuck run, tried until it is recorded.
+
+    Attributes:
+        event: by which it was tried; when the answer is lost, history says whether it is there.
+    """
+
+    workflow_id: WorkflowId
+    request: TerminateRequest
+    message_id: str | None
+    event: HistoryEvent | None = None
+
+
 class Keeper:
     """Writes one thing after the other, in the order in which they came.
 
     Args:
         is_same: whether two inputs of a workflow are the same.
         on_fenced: called when another writer has taken the store over.
+
+    Attributes:
+        pauses_until: by the steady clock, when it tries again what the store did not take.
     """
 
     def __init__(
@@ -84,6 +128,11 @@ class Keeper:
         self._jobs: deque[_Job] = deque()
         self._has_more = trio.Event()
         self._idle = trio.Event()
+        self.pauses_until: float | None = None
+
+    def connect(self, on_ended: Callable[[EndedOutside], None]) -> None:
+        """Say who is told of a stuck run that was ended from outside."""
+        self._on_ended = on_ended
 
     def mark(self, workflow_id: WorkflowId, reason: str) -> None:
         """Have every process see why the run cannot go on."""
@@ -97,6 +146,11 @@ class Keeper:
             reason: why the run cannot go on.
         """
         arrival = mail.arrival
+        if isinstance(arrival, TerminateRequest):
+            what = f"the end of workflow {workflow_id!r}"
+            end = _Termination(workflow_id, arrival, mail.message_id)
+            self._add(_Job(what, partial(self._terminate, end, reason), mail.receipt))
+            return
         if mail.message_id is not None:
             return  # it is in the store already
         match arrival:
@@ -112,6 +166,10 @@ class Keeper:
                 what = f"a start of workflow {workflow_id!r}"
                 judge = partial(self._judge, workflow_id, arrival, reason)
                 self._add(_Job(what, judge, mail.receipt))
+            case UpdateSentToRun() | CancelRequest():
+                # Judged by code only, which is not there; the sender knows that nothing was kept.
+                if mail.receipt is not None:
+                    mail.receipt.settle(WorkflowStuckError(workflow_id, reason))
             case _:
                 # Asked for again when the run goes on; nobody waits for it.
                 assert mail.receipt is None
@@ -161,7 +219,9 @@ class Keeper:
                     return
                 pause = min(0.05 * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S)
                 logger.warning("%s is not kept yet, next try in %.2f s: %s", job.what, pause, error)
-                await self._clock.sleep_until_monotonic(self._clock.monotonic() + pause)
+                self.pauses_until = self._clock.monotonic() + pause
+                await self._clock.sleep_until_monotonic(self.pauses_until)
+                self.pauses_until = None
             else:
                 self._settle(job, refusal)
                 return
@@ -191,10 +251,48 @@ class Keeper:
             history = await self._store.read_history(workflow_id)
         except CorruptHistoryError:
             return WorkflowStuckError(workflow_id, reason)
-        for event in reversed(history):
-            if isinstance(event, WorkflowStarted):
-                return judge_start(event, request, self._is_same)
-        return WorkflowStuckError(workflow_id, reason)
+        # Nothing but the first start is asked for: the rest of the history may be out of shape.
+        origin = RunReading(workflow_id, history).facts.origin
+        if origin is None:
+            return WorkflowStuckError(workflow_id, reason)
+        return judge_start(origin, request, self._is_same)
+
+    async def _terminate(self, end: _Termination, reason: str) -> AionError | None:
+        """End a run without its code, which is not asked anyway."""
+        workflow_id = end.workflow_id
+        try:
+            reading = RunReading(workflow_id, await self._store.read_history(workflow_id))
+        except (CorruptHistoryError, HistoryShapeError):
+            return WorkflowStuckError(workflow_id, reason)
+        facts, head = reading.facts, reading.projection.head
+        is_done = end.event is not None and facts.terminal == end.event
+        if not is_done:
+            now = self._clock.now()
+            verdict = Judge(reading.projection, facts, self._is_same)(end.request, now)
+            if verdict is None or isinstance(verdict, AionError):
+                return verdict
+            end.event = verdict
+        assert end.event is not None
+        assert facts.started is not None
+        posts = [
+            outgoing_message(workflow_id, each, end.event.recorded_at)
+            for each in outgoing_of(end.event, facts.started, facts.children.values())
+        ]
+        if not is_done:
+            consume = () if end.message_id is None else (end.message_id,)
+            append = Append(workflow_id, [end.event], head, consume=consume, post=posts)
+            (refusal,) = await self._writer.append_many([append])
+            if refusal is not None:
+                raise refusal
+        waiting = [
+            stored.message
+            async for stored in self._store.all_messages()
+            if stored.message.target == workflow_id
+        ]
+        self._on_ended(
+            EndedOutside(terminal=end.event, posts=posts, consumed=end.message_id, waiting=waiting)
+        )
+        return None
 
     def _settle(self, job: _Job, error: AionError | None) -> None:
         if job.receipt is not None:

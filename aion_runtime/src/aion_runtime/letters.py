@@ -1,94 +1,83 @@
-"""Letters: arrivals as messages in the store, for a run that cannot take them now.
+"""Letters: arrivals as messages in the store, on their way to a run.
 
-Written with the codec of the events that they are going to be.
+What one run sends to another goes this way always; what comes from outside only if the run cannot
+take it now. Written with the codec of the events that they are going to be.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, assert_never
+
+import attrs
 
 from aion_core import events as e
 from aion_core.codec import decode_event, encode_event, kind_of
 from aion_core.contracts import (
-    EventStore,
     Message,
     RunRef,
     message_id_of,
     sent_message_id,
 )
 from aion_core.errors import CorruptHistoryError
-from aion_core.ids import ActivityId, RunId, WorkflowId
-from aion_core.machine.arrivals import (
-    ActivityOutcome,
-    Arrival,
-    AttemptCancelled,
-    AttemptCompleted,
-    AttemptFailed,
-    SignalSentToRun,
-)
+from aion_core.ids import ActivityId, ChildKey, RunId, WorkflowId
+from aion_core.machine import arrivals as a
+from aion_core.machine.outgoing import Outgoing
 from aion_core.payloads import JSON, Payload
 
 __all__ = [
     "arrival_in",
     "outcome_message",
-    "pending_messages",
+    "outgoing_message",
     "signal_message",
 ]
 
 
-def outcome_message(target: WorkflowId, outcome: ActivityOutcome, posted_at: datetime) -> Message:
+def outcome_message(target: WorkflowId, outcome: a.ActivityOutcome, posted_at: datetime) -> Message:
     """The end of an attempt, as a message of the run to itself."""
     source = RunRef(target, outcome.run_id, outcome.scheduled_seq)
-    event = _outcome_event(target, outcome, posted_at)
-    body: dict[str, Any] = {
-        "run_id": outcome.run_id,
-        "scheduled_seq": outcome.scheduled_seq,
-        "attempt": outcome.attempt,
-    }
-    match outcome.outcome:
-        case AttemptFailed(non_retryable=non_retryable):
-            body["non_retryable"] = non_retryable
-        case AttemptCancelled(attempt_ran=attempt_ran):
-            body["attempt_ran"] = attempt_ran
     return Message(
         message_id=message_id_of("outcome", source, target),
         kind="outcome",
         target=target,
-        body=_written(body, event),
+        body=_written(target, outcome, posted_at),
         posted_at=posted_at,
         source=source,
     )
 
 
-def signal_message(target: WorkflowId, signal: SignalSentToRun, posted_at: datetime) -> Message:
+def signal_message(target: WorkflowId, signal: a.SignalSentToRun, posted_at: datetime) -> Message:
     """A signal from outside."""
-    event = e.SignalReceived(
-        seq=1,
-        recorded_at=posted_at,
-        workflow_id=target,
-        name=signal.name,
-        payload=signal.payload,
-        signal_id=signal.signal_id,
-    )
     return Message(
         message_id=sent_message_id("signal", target, signal.signal_id),
         kind="signal",
         target=target,
-        body=_written({}, event),
+        body=_written(target, signal, posted_at),
         posted_at=posted_at,
     )
 
 
-def arrival_in(message: Message) -> Arrival | None:
-    """What a message brings; None for a kind that this engine does not take.
+def outgoing_message(sender: WorkflowId, outgoing: Outgoing, posted_at: datetime) -> Message:
+    """What one run has for another."""
+    source = RunRef(sender, outgoing.run_id, outgoing.seq)
+    return Message(
+        message_id=message_id_of(outgoing.kind, source, outgoing.target),
+        kind=outgoing.kind,
+        target=outgoing.target,
+        body=_written(outgoing.target, outgoing.arrival, posted_at),
+        posted_at=posted_at,
+        source=source,
+    )
+
+
+def arrival_in(message: Message) -> a.Arrival:
+    """What a message brings.
 
     Raises:
         CorruptHistoryError: it cannot be read.
     """
-    if message.kind not in ("signal", "outcome"):
-        return None
     try:
         body = json.loads(message.body.data)
         event = decode_event(
@@ -98,89 +87,175 @@ def arrival_in(message: Message) -> Arrival | None:
             recorded_at=message.posted_at,
             workflow_id=message.target,
         )
-        if isinstance(event, e.SignalReceived):
-            return SignalSentToRun(
-                name=event.name,
-                payload=event.payload,
-                signal_id=event.signal_id or message.message_id,
-            )
-        return ActivityOutcome(
-            run_id=RunId(body["run_id"]),
-            activity_id=_activity_of(event),
-            scheduled_seq=int(body["scheduled_seq"]),
-            attempt=int(body["attempt"]),
-            outcome=_outcome_in(event, body),
-        )
+        return _READERS[type(event)](event, body)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptHistoryError(
             message.target, 0, f"message {message.message_id}", f"{type(error).__name__}: {error}"
         ) from error
 
 
-async def pending_messages(store: EventStore, workflow_id: WorkflowId) -> set[str]:
-    """Ids of the messages to a workflow that have not been consumed."""
-    return {
-        stored.message.message_id
-        async for stored in store.all_messages()
-        if stored.message.target == workflow_id
-    }
+def _written(target: WorkflowId, arrival: a.Arrival, at: datetime) -> Payload:
+    """An arrival as the event that it may become, and what that event does not say."""
+    event, body = _event_of(target, arrival, at)
+    body |= {"kind": kind_of(event), "event": json.loads(encode_event(event))}
+    return Payload(JSON, json.dumps(body, ensure_ascii=False).encode())
 
 
-Outcome = e.ActivityCompleted | e.ActivityFailed | e.ActivityCancelled
-
-
-def _outcome_event(target: WorkflowId, outcome: ActivityOutcome, at: datetime) -> Outcome:
-    match outcome.outcome:
-        case AttemptCompleted(result):
-            return e.ActivityCompleted(
-                seq=1,
-                recorded_at=at,
-                workflow_id=target,
-                activity_id=outcome.activity_id,
-                result=result,
-                attempt=outcome.attempt,
-            )
-        case AttemptFailed(failure):
-            return e.ActivityFailed(
-                seq=1,
-                recorded_at=at,
-                workflow_id=target,
-                activity_id=outcome.activity_id,
-                error=failure,
-                attempt=outcome.attempt,
-            )
-        case AttemptCancelled(detail):
-            return e.ActivityCancelled(
-                seq=1,
-                recorded_at=at,
-                workflow_id=target,
-                activity_id=outcome.activity_id,
-                detail=detail,
-            )
+def _event_of(
+    target: WorkflowId, arrival: a.Arrival, at: datetime
+) -> tuple[e.HistoryEvent, dict[str, Any]]:
+    envelope: dict[str, Any] = {"seq": 1, "recorded_at": at, "workflow_id": target}
+    match arrival:
+        case a.SignalSentToRun():
+            fields = attrs.asdict(arrival, recurse=False)
+            return e.SignalReceived(**envelope, **fields), {}
+        case a.UpdateSentToRun():
+            fields = attrs.asdict(arrival, recurse=False)
+            return e.UpdateAccepted(**envelope, **fields), {}
+        case a.StartRequest():
+            fields = attrs.asdict(arrival, recurse=False)
+            fields["package_version"] = arrival.package_version or e.UNVERSIONED
+            return e.WorkflowStarted(**envelope, **fields), {}
+        case a.CancelRequest():
+            event = e.WorkflowCancelRequested(**envelope, reason=arrival.reason)
+            return event, _parent_body(arrival.parent)
+        case a.TerminateRequest():
+            ended = e.WorkflowTerminated(**envelope, reason=arrival.reason)
+            return ended, _parent_body(arrival.parent)
+        case a.ChildEnded():
+            return _child_event(arrival, envelope), {"run_id": arrival.run_id}
+        case a.ActivityOutcome():
+            return _outcome_event(arrival, envelope)
+        case a.TimerDue() | a.Redelivery():
+            raise TypeError(f"{type(arrival).__name__} is asked for again, and never a message")
         case _:
-            assert_never(outcome.outcome)
+            assert_never(arrival)
 
 
-def _activity_of(event: e.HistoryEvent) -> ActivityId:
-    if isinstance(event, Outcome):
-        return event.activity_id
-    raise ValueError(f"{kind_of(event)} is not the outcome of an attempt")
+def _parent_body(parent: e.ParentRef | None) -> dict[str, Any]:
+    return {} if parent is None else {"parent": attrs.asdict(parent)}
+
+
+def _child_event(arrival: a.ChildEnded, envelope: dict[str, Any]) -> e.HistoryEvent:
+    key = arrival.child_key
+    match arrival.outcome:
+        case a.ChildCompleted(result):
+            return e.ChildWorkflowCompleted(**envelope, child_key=key, result=result)
+        case a.ChildFailed(failure):
+            return e.ChildWorkflowFailed(**envelope, child_key=key, error=failure)
+        case a.ChildCancelled(detail):
+            return e.ChildWorkflowCancelled(**envelope, child_key=key, detail=detail)
+        case _:
+            assert_never(arrival.outcome)
+
+
+def _outcome_event(
+    arrival: a.ActivityOutcome, envelope: dict[str, Any]
+) -> tuple[e.HistoryEvent, dict[str, Any]]:
+    body: dict[str, Any] = {
+        "run_id": arrival.run_id,
+        "scheduled_seq": arrival.scheduled_seq,
+        "attempt": arrival.attempt,
+    }
+    envelope["activity_id"] = arrival.activity_id
+    match arrival.outcome:
+        case a.AttemptCompleted(result):
+            completed = e.ActivityCompleted(**envelope, result=result, attempt=arrival.attempt)
+            return completed, body
+        case a.AttemptFailed(failure, non_retryable):
+            body["non_retryable"] = non_retryable
+            return e.ActivityFailed(**envelope, error=failure, attempt=arrival.attempt), body
+        case a.AttemptCancelled(detail, attempt_ran):
+            body["attempt_ran"] = attempt_ran
+            return e.ActivityCancelled(**envelope, detail=detail), body
+        case _:
+            assert_never(arrival.outcome)
+
+
+def _signal_in(event: e.SignalReceived, body: dict[str, Any]) -> a.SignalSentToRun:
+    if event.signal_id is None:
+        raise ValueError("the signal has no id")
+    return a.SignalSentToRun(name=event.name, payload=event.payload, signal_id=event.signal_id)
+
+
+def _update_in(event: e.UpdateAccepted, body: dict[str, Any]) -> a.UpdateSentToRun:
+    return a.UpdateSentToRun(name=event.name, arg=event.arg, update_id=event.update_id)
+
+
+def _start_in(event: e.WorkflowStarted, body: dict[str, Any]) -> a.StartRequest:
+    return a.StartRequest(
+        workflow_type=event.workflow_type,
+        input=event.input,
+        run_id=event.run_id,
+        # Of the code that is loaded where it starts.
+        package_version=None,
+        random_seed=event.random_seed,
+        parent=event.parent,
+        attributes=event.attributes,
+        memo=event.memo,
+    )
+
+
+def _parent_in(body: dict[str, Any]) -> e.ParentRef | None:
+    parent = body.get("parent")
+    return None if parent is None else e.ParentRef(**parent)
+
+
+def _cancel_in(event: e.WorkflowCancelRequested, body: dict[str, Any]) -> a.CancelRequest:
+    return a.CancelRequest(reason=event.reason, parent=_parent_in(body))
+
+
+def _terminate_in(event: e.WorkflowTerminated, body: dict[str, Any]) -> a.TerminateRequest:
+    return a.TerminateRequest(reason=event.reason, parent=_parent_in(body))
+
+
+def _child_in(
+    event: e.ChildWorkflowCompleted | e.ChildWorkflowFailed | e.ChildWorkflowCancelled,
+    body: dict[str, Any],
+) -> a.ChildEnded:
+    outcome: a.ChildCompleted | a.ChildFailed | a.ChildCancelled
+    match event:
+        case e.ChildWorkflowCompleted(result=result):
+            outcome = a.ChildCompleted(result)
+        case e.ChildWorkflowFailed(error=error):
+            outcome = a.ChildFailed(error)
+        case e.ChildWorkflowCancelled(detail=detail):
+            outcome = a.ChildCancelled(detail)
+    return a.ChildEnded(
+        run_id=RunId(body["run_id"]), child_key=ChildKey(event.child_key), outcome=outcome
+    )
 
 
 def _outcome_in(
-    event: e.HistoryEvent, body: dict[str, Any]
-) -> AttemptCompleted | AttemptFailed | AttemptCancelled:
+    event: e.ActivityCompleted | e.ActivityFailed | e.ActivityCancelled, body: dict[str, Any]
+) -> a.ActivityOutcome:
+    outcome: a.AttemptCompleted | a.AttemptFailed | a.AttemptCancelled
     match event:
         case e.ActivityCompleted():
-            return AttemptCompleted(event.result)
+            outcome = a.AttemptCompleted(event.result)
         case e.ActivityFailed():
-            return AttemptFailed(event.error, bool(body["non_retryable"]))
+            outcome = a.AttemptFailed(event.error, bool(body["non_retryable"]))
         case e.ActivityCancelled():
-            return AttemptCancelled(event.detail, bool(body["attempt_ran"]))
-        case _:
-            raise ValueError(f"{kind_of(event)} is not the outcome of an attempt")
+            outcome = a.AttemptCancelled(event.detail, bool(body["attempt_ran"]))
+    return a.ActivityOutcome(
+        run_id=RunId(body["run_id"]),
+        activity_id=ActivityId(event.activity_id),
+        scheduled_seq=int(body["scheduled_seq"]),
+        attempt=int(body["attempt"]),
+        outcome=outcome,
+    )
 
 
-def _written(body: dict[str, Any], event: e.HistoryEvent) -> Payload:
-    body |= {"kind": kind_of(event), "event": json.loads(encode_event(event))}
-    return Payload(JSON, json.dumps(body, ensure_ascii=False).encode())
+_READERS: dict[type[e.HistoryEvent], Callable[[Any, dict[str, Any]], a.Arrival]] = {
+    e.SignalReceived: _signal_in,
+    e.UpdateAccepted: _update_in,
+    e.WorkflowStarted: _start_in,
+    e.WorkflowCancelRequested: _cancel_in,
+    e.WorkflowTerminated: _terminate_in,
+    e.ChildWorkflowCompleted: _child_in,
+    e.ChildWorkflowFailed: _child_in,
+    e.ChildWorkflowCancelled: _child_in,
+    e.ActivityCompleted: _outcome_in,
+    e.ActivityFailed: _outcome_in,
+    e.ActivityCancelled: _outcome_in,
+}

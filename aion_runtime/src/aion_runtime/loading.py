@@ -6,7 +6,7 @@ cannot be read now; what is done about either is decided by the dispatcher.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -31,6 +31,7 @@ from aion_core.errors import (
 from aion_core.events import HistoryEvent
 from aion_core.history import current_status
 from aion_core.ids import PackageVersion, WorkflowId
+from aion_core.machine.reading import RunReading
 from aion_core.machine.run import Run
 from aion_core.replay import Replay, ResumeLive
 from aion_core.replay import Terminal as ReplayEnded
@@ -42,8 +43,13 @@ from aion_runtime.versions import parse_version
 
 __all__ = ["Diverged", "Held", "Loaded", "Loading", "RunLoader", "Unread"]
 
-LONGEST_SLICE_S = 0.005
-"""Seconds for which a replay may keep everybody else waiting."""
+LONGEST_SLICE_S = 0.001
+"""Seconds for which a replay may keep everybody else waiting. A timer fires in a dozen turns, of
+reading, stepping and writing, and each of them waits for so long.
+"""
+
+EVENTS_PER_PAGE = 500
+"""A long history is read in pieces: whatever a store does with one, others wait no longer."""
 
 
 @attrs.frozen
@@ -85,11 +91,38 @@ class Diverged:
 Loading: TypeAlias = Loaded | Unread | Held | Diverged
 
 
+class _Reading:
+    """A history and what follows from it; what is wrong with it shows when a run is made of it.
+
+    Seams and drivers come first, and may say it better, or end it.
+    """
+
+    def __init__(self, workflow_id: WorkflowId) -> None:
+        self.history: list[HistoryEvent] = []
+        self._reading = RunReading(workflow_id)
+        self._error: HistoryShapeError | None = None
+
+    def take(self, event: HistoryEvent) -> None:
+        self.history.append(event)
+        if self._error is None:
+            try:
+                self._reading.take(event)
+            except HistoryShapeError as error:
+                self._error = error
+
+    def result(self) -> RunReading:
+        """Raises `HistoryShapeError`."""
+        if self._error is not None:
+            raise self._error
+        return self._reading
+
+
 class RunLoader:
     """Loads runs.
 
     Args:
         context: catalog, converter and guard of the engine.
+        version_of: the version of the code that is loaded for a workflow type.
     """
 
     def __init__(
@@ -98,32 +131,50 @@ class RunLoader:
         context: SeamContext,
         seam: ActiveWorkflowRecoverySeam,
         driver: RecoveryDriver,
+        version_of: Callable[[str], PackageVersion],
     ) -> None:
         self._store = store
         self._context = context
         self._seam = seam
         self._driver = driver
+        self._version_of = version_of
 
     async def load(self, workflow_id: WorkflowId) -> Loading:
         """Read a history and bring its newest run to the end of it.
 
         Whatever is wrong with one run is returned, and the other runs go on.
         """
+        work = WorkSlice(LONGEST_SLICE_S)
         try:
-            history = await self._store.read_history(workflow_id)
+            reading = await self._read(workflow_id, work)
         except CorruptHistoryError as error:
             return Held(error)
         except StoreError as error:
             return Unread(error)
+        history = reading.history
         try:
             status = current_status(history)
             if not history or (status is not None and status.is_closed):
-                return Loaded(self._run(workflow_id, history), None)
+                return Loaded(self._run(workflow_id, reading), None)
+            await work.give_way()
             adopted = self._ask_seam(workflow_id, history)
+            await work.give_way()
             plan = planned(self._driver, workflow_id, history)
         except (Exception, SystemExit) as error:
             return Held(error)
-        return await self._carry_out(plan, workflow_id, history, adopted)
+        return await self._carry_out(plan, workflow_id, reading, adopted, work)
+
+    async def _read(self, workflow_id: WorkflowId, work: WorkSlice) -> _Reading:
+        reading = _Reading(workflow_id)
+        while True:
+            page = await self._store.read_history_from(
+                workflow_id, len(reading.history) + 1, EVENTS_PER_PAGE
+            )
+            for event in page:
+                reading.take(event)
+                await work.give_way()
+            if len(page) < EVENTS_PER_PAGE:
+                return reading
 
     def _ask_seam(
         self, workflow_id: WorkflowId, history: Sequence[HistoryEvent]
@@ -153,14 +204,18 @@ class RunLoader:
         self,
         plan: RecoveryPlan,
         workflow_id: WorkflowId,
-        history: Sequence[HistoryEvent],
+        reading: _Reading,
         adopted: PackageVersion | None,
+        work: WorkSlice,
     ) -> Loading:
         run: Run | None = None
+        history = reading.history
         try:
+            await work.give_way()
             replay = Replay(workflow_id, plan.run_id, history)
-            outcome = await _follow(plan, replay)
-            run = self._run(workflow_id, history, plan, adopted)
+            await work.give_way()
+            outcome = await _follow(plan, replay, work)
+            run = self._run(workflow_id, reading, plan, adopted)
             return Loaded(run, outcome)
         except NonDeterminismError as error:
             return Diverged(error, plan.failure_recorded_at, history[-1].seq)
@@ -173,10 +228,11 @@ class RunLoader:
     def _run(
         self,
         workflow_id: WorkflowId,
-        history: Sequence[HistoryEvent],
+        reading: _Reading,
         plan: RecoveryPlan | None = None,
         adopted: PackageVersion | None = None,
     ) -> Run:
+        history = reading.history
         if plan is not None and plan.run_id != last_start(workflow_id, history).run_id:
             raise HistoryShapeError(
                 f"the recovery driver planned run {plan.run_id} of workflow {workflow_id!r}, which "
@@ -189,18 +245,19 @@ class RunLoader:
             self._context.converter,
             self._context.guard,
             machine=None if plan is None else plan.machine,
+            version_of=self._version_of,
             adopt_version=adopted,
+            reading=reading.result(),
         )
 
 
-async def _follow(plan: RecoveryPlan, replay: Replay) -> Outcome:
+async def _follow(plan: RecoveryPlan, replay: Replay, work: WorkSlice) -> Outcome:
     """Hold all commands against the history: the machine is to stand at the end of it.
 
     Raises:
         NonDeterminismError: one of them does not fit.
         HistoryShapeError: they end although history does not.
     """
-    work = WorkSlice(LONGEST_SLICE_S)
     resume_at: ResumeAt | None = None
     recorded = 0
     for index, command in enumerate(plan.commands):

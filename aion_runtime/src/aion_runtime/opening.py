@@ -26,6 +26,7 @@ from aion_core.errors import PluginError
 from aion_core.plugins import PluginManager
 from aion_core.policies import seconds
 from aion_runtime.alarms import Alarms
+from aion_runtime.answers import Answers
 from aion_runtime.assembling import (
     Choices,
     NonDeterminismPolicy,
@@ -37,15 +38,21 @@ from aion_runtime.assembling import (
 from aion_runtime.attempts import AttemptManager
 from aion_runtime.catalog import VersionPolicy
 from aion_runtime.clock import Clock, SystemClock
+from aion_runtime.closed_runs import ClosedRuns
+from aion_runtime.closings import Closings
 from aion_runtime.configuration import load_configuration
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
 from aion_runtime.heartbeats import Heartbeats
+from aion_runtime.holding import Holder
 from aion_runtime.keeping import Keeper
 from aion_runtime.loading import RunLoader
 from aion_runtime.recovery.startup import recover_due_runs
+from aion_runtime.residents import RESIDENT_BYTES, Residents
+from aion_runtime.resting import Rest
 from aion_runtime.stopping import SigtermListener, UndividedContext
 from aion_runtime.timers import TimerService
+from aion_runtime.waking import LOADS_AT_ONCE, Waker
 
 __all__ = ["open_engine", "open_store"]
 
@@ -78,6 +85,7 @@ def open_engine(
     plugins: PluginManager | None = None,
     on_version_mismatch: VersionPolicy = "replay",
     on_nondeterminism: NonDeterminismPolicy = "hold",
+    resident_bytes: int = RESIDENT_BYTES,
     clock: Clock | None = None,
     shutdown_grace: float | timedelta = 5.0,
     settings: Mapping[str, Mapping[str, object]] | None = None,
@@ -101,6 +109,8 @@ def open_engine(
             if that fits its history; ``strict`` holds it until its own code is there.
         on_nondeterminism: ``hold`` leaves a run as it is whose code does not fit its history,
             until fitting code is there; ``fail`` ends it.
+        resident_bytes: about how much memory runs may take that wait. Those that do not fit are
+            brought back from their history when something happens to them.
         clock: another time than the machine's, for tests.
         shutdown_grace: seconds that running activities have when the engine stops.
         settings: tables by the names of the plugins that get them.
@@ -108,10 +118,13 @@ def open_engine(
     Raises:
         ConfigError: no store is named, a name is that of nothing installed, or two workflows have
             one name.
+        ValueError: the number of bytes is less than 0.
         PluginError: a plugin cannot be loaded, or fails.
         StoreUnavailableError: the store cannot be opened, or another engine holds it.
         FencedError: raised on leaving, when another engine took the store over.
     """
+    if resident_bytes < 0:
+        raise ValueError(f"resident_bytes is {resident_bytes}; give a number of bytes, or 0")
     choices = Choices(
         store=store if isinstance(store, str) else None,
         workflows=tuple(workflows),
@@ -125,13 +138,15 @@ def open_engine(
     )
     given = store if isinstance(store, EventStore) else None
     return UndividedContext(
-        _opened_engine(given, choices, clock or SystemClock(), seconds(shutdown_grace))
+        _opened_engine(
+            given, choices, clock or SystemClock(), seconds(shutdown_grace), resident_bytes
+        )
     )
 
 
 @asynccontextmanager
 async def _opened_engine(
-    store: EventStore | None, choices: Choices, clock: Clock, grace: float
+    store: EventStore | None, choices: Choices, clock: Clock, grace: float, resident_bytes: int
 ) -> AsyncIterator[Engine]:
     parts = assemble(choices)
     opened: AbstractAsyncContextManager[EventStore]
@@ -142,7 +157,7 @@ async def _opened_engine(
     error: BaseException | None = None
     with SigtermListener() as sigterm:
         async with opened as event_store, event_store.writer() as writer:
-            host = _Host(event_store, writer, parts, clock, sigterm)
+            host = _Host(event_store, writer, parts, clock, sigterm, resident_bytes)
             parts.plugins.engine_starting(host.engine)
             async with trio.open_nursery() as nursery:
                 # Not `start`: when cancelled meanwhile, it would wait for the end of the services.
@@ -187,6 +202,7 @@ class _Host:
         parts: Parts,
         clock: Clock,
         sigterm: SigtermListener,
+        resident_bytes: int,
     ) -> None:
         self._store = store
         self._parts = parts
@@ -197,23 +213,46 @@ class _Host:
         self._delays = Alarms(clock.monotonic, clock.sleep_until_monotonic)
         self._keeper = Keeper(store, writer, clock, parts.context.converter.same, self._fail)
         self._heartbeats = Heartbeats(store, writer)
-        self._dispatcher = Dispatcher(
+        closings, answers = Closings(), Answers()
+        residents = Residents(resident_bytes)
+        holder = Holder(self._keeper, residents, parts.observers, closings, answers)
+        self._waker = Waker(
             store,
             writer,
-            RunLoader(store, parts.context, parts.seam, parts.driver),
-            self._keeper,
+            RunLoader(store, parts.context, parts.seam, parts.driver, parts.catalog.version_of),
+            residents,
+            holder,
             parts.observers,
             clock,
             self._delays,
             self._fail,
             fails_on_violation=parts.fails_on_violation,
         )
+        self._dispatcher = Dispatcher(
+            writer,
+            residents,
+            self._waker,
+            holder,
+            closings,
+            answers,
+            parts.observers,
+            clock,
+            self._fail,
+        )
+        self._keeper.connect(self._dispatcher.ended_outside)
         self._timers = TimerService(store, clock, self._dispatcher.post)
         self._services = trio.CancelScope(shield=True)
         self._started = trio.Event()
         self._ended = trio.Event()
         self._grace = trio.CancelScope()
-        self.engine = Engine(store, parts.catalog, parts.context.converter, self._dispatcher, clock)
+        self.engine = Engine(
+            store,
+            parts.catalog,
+            parts.context.converter,
+            self._dispatcher,
+            ClosedRuns(store, parts.context),
+            clock,
+        )
         self.body = trio.CancelScope()
         self.failure: BaseException | None = None
 
@@ -231,16 +270,26 @@ class _Host:
                         self._alarms,
                         self._delays,
                         self._dispatcher.post,
+                        self._dispatcher.wake,
                         self._heartbeats,
                         self._parts.observers,
                         after_crash=self._after_crash,
                     )
                     self._dispatcher.connect(self._attempts, self._timers.arm)
+                    self.engine._rest = Rest(
+                        self._store,
+                        self._clock,
+                        self._keeper,
+                        self._attempts,
+                        self._timers,
+                        self._alarms,
+                        self._delays,
+                    )
                     for name, service in (
                         ("alarms", self._alarms.run),
                         ("delays", self._delays.run),
-                        ("loader", self._dispatcher.run_loads),
-                        ("dispatcher", self._dispatcher.run_steps),
+                        *((f"loader {n}", self._waker.run) for n in range(LOADS_AT_ONCE)),
+                        ("dispatcher", self._dispatcher.run),
                         ("keeper", self._keeper.run),
                         ("heartbeats", self._heartbeats.run),
                         ("sigterm", self._listen),
@@ -261,14 +310,14 @@ class _Host:
         """Bring back what has work due, then let timers fire."""
         await self._started.wait()
         self.engine.recovery_report = await recover_due_runs(
-            self._store, self._dispatcher, self._alarms, self._clock.now()
+            self._store, self._dispatcher, self._waker, self._alarms, self._clock.now()
         )
         self._nursery.start_soon(_protected, self._timers.run, name="aion timers")
 
     async def shut_down(self, grace: float) -> BaseException | None:
         """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
         self.engine._stop_accepting()
-        self._dispatcher.stop_waking()
+        self._waker.stop()
         hurry = None
         # Bounded by the grace period, and by how long the activities take to be cancelled.
         with trio.CancelScope(shield=True):

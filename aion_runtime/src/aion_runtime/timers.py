@@ -30,6 +30,9 @@ class TimerService:
 
     Args:
         post: takes a due timer for a workflow.
+
+    Attributes:
+        pauses_until: by the steady clock, when it asks a store again that did not answer.
     """
 
     def __init__(
@@ -40,6 +43,17 @@ class TimerService:
         self._post = post
         self._earliest: datetime | None = None
         self._nap: trio.CancelScope | None = None
+        self.pauses_until: float | None = None
+
+    @property
+    def earliest(self) -> datetime | None:
+        """When the next timer is due, or one that has been cancelled since."""
+        return self._earliest
+
+    def look_again(self) -> None:
+        """Ask the store when the next timer is due."""
+        if self._nap is not None:
+            self._nap.cancel()
 
     def arm(self, fire_at: datetime) -> None:
         """A timer has been recorded."""
@@ -75,9 +89,9 @@ class TimerService:
                 await self.deliver_due()
             except StoreError as error:
                 logger.warning("due timers cannot be read, next try in 1 s: %s", error)
-                await self._clock.sleep_until_monotonic(
-                    self._clock.monotonic() + PAUSE_AFTER_ERROR_S
-                )
+                self.pauses_until = self._clock.monotonic() + PAUSE_AFTER_ERROR_S
+                await self._clock.sleep_until_monotonic(self.pauses_until)
+                self.pauses_until = None
                 continue
             with trio.CancelScope() as self._nap:
                 if self._earliest is None:

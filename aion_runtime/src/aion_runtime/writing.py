@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from aion_core.contracts import Append, StoreWriter
+from aion_core.contracts import Append, Message, StoreWriter
 from aion_core.errors import FencedError, StoreError, WorkflowNotFoundError
 from aion_core.ids import WorkflowId
-from aion_core.machine.run import Step
+from aion_core.machine.run import LATER, Refusal, Step
 from aion_runtime.entries import Entry, Mail
 
-__all__ = ["Stepped", "write_steps"]
+__all__ = ["Stepped", "is_undue", "write_steps"]
 
 
 @attrs.frozen
 class Stepped:
-    """A run that has taken a step, ahead of the disk."""
+    """A run that has taken a step, ahead of the disk.
+
+    Attributes:
+        posts: what the step has for other runs.
+    """
 
     entry: Entry
     mails: list[Mail]
     step: Step
+    posts: Sequence[Message] = ()
 
     def append(self) -> Append | None:
-        """What is to be written; None for nothing. Messages are consumed though they are dropped,
-        unless it was because their workflow has not started yet.
+        """What is to be written; None for nothing.
+
+        Messages are consumed though what they bring is dropped, but not those that are undue.
         """
         consumed = [
             mail.message_id
             for mail, refusal in zip(self.mails, self.step.refusals, strict=False)
-            if mail.message_id is not None and not isinstance(refusal, WorkflowNotFoundError)
+            if mail.message_id is not None and not is_undue(refusal)
         ]
-        if not self.step.events and not consumed:
+        if not self.step.events and not consumed and not self.posts:
             return None
         return Append(
-            self.entry.workflow_id, self.step.events, self.step.expected_seq, consume=consumed
+            self.entry.workflow_id,
+            self.step.events,
+            self.step.expected_seq,
+            consume=consumed,
+            post=self.posts,
         )
+
+
+def is_undue(refusal: Refusal) -> bool:
+    """Does what a message brings wait for its workflow to start, or for the run that follows?"""
+    return refusal is LATER or isinstance(refusal, WorkflowNotFoundError)
 
 
 async def write_steps(

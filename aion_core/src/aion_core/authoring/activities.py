@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextvars
-import hashlib
 import inspect
-import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import attrs
 
+from aion_core.authoring.attempt import ActivityInfo, activity_info, entered_activity
 from aion_core.authoring.naming import checked_aliases
 from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
-from aion_core.errors import AionError
-from aion_core.ids import ActivityId, RunId, WorkflowId, keyed_position, position
+from aion_core.ids import ActivityId, keyed_position, position
 from aion_core.machine.kernel import current_task_or_none
-from aion_core.policies import ActivityOptions, RetryPolicy
+from aion_core.policies import ActivityOptions, Limit, OnCancel, RetryPolicy
 
 __all__ = [
     "Activity",
@@ -64,6 +62,7 @@ class Activity(Generic[P, R_co]):
         self.settings = settings
         self.signature = signature
         self.aliases = aliases
+        self._stand_ins: list[Callable[..., Any]] = []
         self.__doc__ = fn.__doc__
         self.__name__ = fn.__name__
         self.__qualname__ = fn.__qualname__
@@ -88,14 +87,18 @@ class Activity(Generic[P, R_co]):
             if key is None
             else keyed_position("activity", key)
         )
+        # The input recorded holds: what is not going to be compared need not be encoded again.
+        start = environment.recorded.start_of(activity_id)
         command = RunActivity(
             ActivityId(activity_id),
             self.name,
-            self.signature.encode_arguments(args, kwargs, environment.converter),
+            self.signature.encode_arguments(args, kwargs, environment.converter)
+            if start is None
+            else start.input,
             self.settings,
             aliases=self.aliases,
         )
-        payload = await environment.run_activity(task, command, self)
+        payload = await environment.activities.run(task, command, self)
         recorded: R_co = self.signature.decode_result(payload, environment.converter)
         return recorded
 
@@ -104,34 +107,63 @@ class Activity(Generic[P, R_co]):
         *,
         retry: RetryPolicy | None = None,
         start_to_close: float | timedelta | None = None,
+        schedule_to_close: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
+        limit: Limit | None = None,
+        on_cancel: OnCancel | None = None,
+        cancel_grace: float | timedelta | None = None,
         key: str | None = None,
     ) -> Activity[P, R_co]:
         """The same activity with other settings, for one call: ``charge.options(key="k")(order)``.
 
+        What is not given stays as it is. All but ``key`` is as for `activity`.
+
         Args:
-            retry: when a failed attempt is tried again.
-            start_to_close: seconds that one attempt may take.
             key: a name for the call, unique in its run, instead of its position in the code.
         """
         if key is not None:
             keyed_position("activity", key)
-        settings = ActivityOptions(
-            retry=retry or self.settings.retry,
-            start_to_close=(
-                self.settings.start_to_close if start_to_close is None else start_to_close
-            ),
-            key=self.settings.key if key is None else key,
+        given = _given(
+            retry=retry,
+            start_to_close=start_to_close,
+            schedule_to_close=schedule_to_close,
+            heartbeat_timeout=heartbeat_timeout,
+            limit=limit,
+            on_cancel=on_cancel,
+            cancel_grace=cancel_grace,
+            key=key,
         )
-        return type(self)(self.fn, self.name, settings, self.signature, self.aliases)
+        settings = attrs.evolve(self.settings, **given)
+        changed = type(self)(self.fn, self.name, settings, self.signature, self.aliases)
+        changed._stand_ins = self._stand_ins
+        return changed
+
+    @property
+    def body(self) -> Callable[..., Any]:
+        """What a call runs: ``fn``, or what stands in for it in a test."""
+        return self._stand_ins[-1] if self._stand_ins else self.fn
+
+    @contextmanager
+    def played_by(self, stand_in: Callable[..., Any]) -> Iterator[None]:
+        """Have calls run another function, in every thread and by whatever `options` they are.
+
+        Args:
+            stand_in: given arguments as ``fn`` is; a new object for each use.
+        """
+        self._stand_ins.append(stand_in)
+        try:
+            yield
+        finally:
+            self._stand_ins.remove(stand_in)
 
     @property
     def is_async(self) -> bool:
         """True when it runs on the event loop, False when it runs in a worker thread."""
-        return inspect.iscoroutinefunction(self.fn)
+        return inspect.iscoroutinefunction(self.body)
 
     async def run_plainly(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now, unrecorded."""
-        result = self.fn(*args, **kwargs)
+        result = self.body(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
     def __repr__(self) -> str:
@@ -174,6 +206,10 @@ class _Decorator:
         return cls(fn, name, self._settings, CallSignature(fn), aliases)
 
 
+def _given(**settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 @overload
 def activity(  # type: ignore[overload-overlap]  # the first match wins, which is meant
     fn: Callable[P, Coroutine[Any, Any, R]], /
@@ -186,6 +222,11 @@ def activity(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     start_to_close: float | timedelta | None = None,
+    schedule_to_close: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
+    limit: Limit | None = None,
+    on_cancel: OnCancel = "wait",
+    cancel_grace: float | timedelta | None = None,
     aliases: tuple[str, ...] = (),
 ) -> _Decorator: ...
 def activity(
@@ -195,6 +236,11 @@ def activity(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     start_to_close: float | timedelta | None = None,
+    schedule_to_close: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
+    limit: Limit | None = None,
+    on_cancel: OnCancel = "wait",
+    cancel_grace: float | timedelta | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Any:
     """Make a function an activity: ``@activity`` or ``@activity(retry=…, start_to_close=30)``.
@@ -203,54 +249,30 @@ def activity(
         name: the activity type; the function's name when not given.
         retry: when a failed attempt is tried again; five attempts by default.
         start_to_close: seconds that one attempt may take; no limit by default.
+        schedule_to_close: seconds from the call to the outcome, all attempts and the time between
+            them included; no limit by default.
+        heartbeat_timeout: seconds that may pass between two calls of `heartbeat` in an attempt; no
+            limit by default.
+        limit: what its attempts share with others, such as a service that must not be overrun.
+        on_cancel: what its caller does when cancelled: ``"wait"`` for the outcome, so that nothing
+            is done twice or left half done, or ``"abandon"`` it and go on at once.
+        cancel_grace: seconds for which a cancelled caller waits for the outcome; as long as it
+            takes by default.
         aliases: former names: a call recorded under one of them is still this activity's.
 
     Raises:
         TypeError: it is a method, lambda, class or generator, or lacks annotations; or the aliases
-            are not a tuple of texts.
-        ValueError: an alias is empty, cannot be printed, or is the name itself.
+            are not a tuple of texts; or a setting is of another type.
+        ValueError: an alias is empty, cannot be printed, or is the name itself; or a duration is
+            out of range.
     """
-    settings = ActivityOptions(retry=retry or RetryPolicy(), start_to_close=start_to_close)
-    decorator = _Decorator(name, settings, aliases)
+    given = _given(
+        retry=retry,
+        start_to_close=start_to_close,
+        schedule_to_close=schedule_to_close,
+        heartbeat_timeout=heartbeat_timeout,
+        limit=limit,
+        cancel_grace=cancel_grace,
+    )
+    decorator = _Decorator(name, ActivityOptions(on_cancel=on_cancel, **given), aliases)
     return decorator if fn is None else decorator(fn)
-
-
-@attrs.frozen(kw_only=True)
-class ActivityInfo:
-    """What an activity can know about its call.
-
-    Attributes:
-        attempt: from 1; a crash does not count as one.
-    """
-
-    workflow_id: WorkflowId
-    run_id: RunId
-    activity_id: ActivityId
-    activity_type: str
-    attempt: int
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for all attempts of this call, and for no other call: for APIs that want one."""
-        text = json.dumps([self.workflow_id, self.run_id, self.activity_id])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-_INFO: contextvars.ContextVar[ActivityInfo] = contextvars.ContextVar("aion_activity")
-
-
-def activity_info() -> ActivityInfo:
-    """Which call this is, asked from inside an activity.
-
-    Raises:
-        AionError: no engine runs this function as an activity.
-    """
-    info = _INFO.get(None)
-    if info is None:
-        raise AionError("activity_info() works only inside an activity that an engine runs")
-    return info
-
-
-def entered_activity(info: ActivityInfo) -> None:
-    """Say, in the context of an attempt, which call it is. For executors."""
-    _INFO.set(info)

@@ -1,8 +1,8 @@
-"""Names of definitions: which texts may stand for an activity or a workflow in history."""
+"""Names that authors give: which texts may stand in history for a definition or a message."""
 
 from __future__ import annotations
 
-__all__ = ["checked_aliases"]
+__all__ = ["checked_aliases", "checked_name"]
 
 
 def checked_aliases(aliases: object, name: str) -> tuple[str, ...]:
@@ -27,3 +27,17 @@ def checked_aliases(aliases: object, name: str) -> tuple[str, ...]:
                 f"alias {alias!r} is the definition's own name; aliases are its former names"
             )
     return aliases
+
+
+def checked_name(kind: str, name: str) -> str:
+    """The name of a kind of message, such as ``a signal``.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is empty or cannot be printed.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{kind}'s name is text, not {name!r}")
+    if not name or not name.isprintable():
+        raise ValueError(f"{kind}'s name must be non-empty printable text, not {name!r}")
+    return name

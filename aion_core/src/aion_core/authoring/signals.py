@@ -1,4 +1,4 @@
-"""Signals: values sent to a running workflow from outside."""
+"""Signals: values sent to a running workflow, from outside or by another workflow."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeForm
 
+from aion_core.authoring.naming import checked_name
+from aion_core.errors import WouldBlock
+from aion_core.ids import validated_workflow_id
 from aion_core.machine.kernel import current_task
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["Signal", "WouldBlock"]
 
 T = TypeVar("T")
-
-
-class WouldBlock(Exception):
-    """Raised by `Signal.receive_nowait` when no signal is there."""
 
 
 class Signal(Generic[T]):
@@ -30,15 +29,13 @@ class Signal(Generic[T]):
     """
 
     def __init__(self, name: str, type: TypeForm[T]) -> None:
-        if not name or not name.isprintable():
-            raise ValueError(f"a signal's name must be non-empty printable text, not {name!r}")
-        self.name = name
+        self.name = checked_name("a signal", name)
         self.type = type
 
     async def receive(self) -> T:
         """Wait for the next one, in a workflow."""
         task = current_task()
-        value: T = await task.environment.receive(task, self.name, self._decoder())
+        value: T = await task.environment.signals.receive(task, self.name, self._decoder())
         return value
 
     def receive_nowait(self) -> T:
@@ -47,11 +44,27 @@ class Signal(Generic[T]):
         Raises:
             WouldBlock: none is.
         """
-        found, value = current_task().environment.receive_nowait(self.name, self._decoder())
+        signals = current_task().environment.signals
+        found, value = signals.receive_nowait(self.name, self._decoder())
         if not found:
             raise WouldBlock(f"no signal {self.name!r} is waiting")
         taken: T = value
         return taken
+
+    async def send(self, workflow_id: str, value: T) -> None:
+        """Send one to another workflow, from a workflow. It is on its way when this returns.
+
+        It is delivered once. A workflow that does not exist yet gets it when it starts; for one
+        that has ended it comes too late, which nobody is told.
+
+        Raises:
+            InvalidIdError: no workflow can have this id.
+            PayloadError: the value does not fit the signal's type.
+        """
+        task = current_task()
+        target = validated_workflow_id(workflow_id)
+        payload = self.encode(value, task.environment.converter)
+        await task.environment.signals.send(task, target, self.name, payload)
 
     def __aiter__(self) -> Signal[T]:
         return self

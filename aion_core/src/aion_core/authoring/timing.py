@@ -1,4 +1,4 @@
-"""Time in workflows: a clock that history drives, durable sleeps and deadlines."""
+"""Time in workflows: a clock that history drives, durable sleeps, deadlines and timers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from aion_core.authoring.belonging import task_of
 from aion_core.errors import TooSlowError
+from aion_core.ids import named_timer
+from aion_core.machine.environment import Environment
 from aion_core.machine.kernel import current_task
 from aion_core.machine.scopes import CancelScope
 from aion_core.policies import seconds
 
-__all__ = ["fail_after", "move_on_after", "now", "sleep", "sleep_until"]
+__all__ = [
+    "NamedTimer",
+    "fail_after",
+    "move_on_after",
+    "now",
+    "sleep",
+    "sleep_until",
+    "start_timer",
+]
 
 
 def now() -> datetime:
@@ -27,7 +38,7 @@ async def sleep(duration: float | timedelta) -> None:
     """
     task = current_task()
     wait = timedelta(seconds=seconds(duration))
-    await task.environment.sleep_until(task, task.environment.now + wait)
+    await task.environment.timers.sleep_until(task, task.environment.now + wait)
 
 
 async def sleep_until(instant: datetime) -> None:
@@ -35,7 +46,7 @@ async def sleep_until(instant: datetime) -> None:
     if instant.tzinfo is None:
         raise ValueError("sleep_until takes an aware datetime; give it a time zone, like UTC")
     task = current_task()
-    await task.environment.sleep_until(task, instant)
+    await task.environment.timers.sleep_until(task, instant)
 
 
 def move_on_after(duration: float | timedelta, *, shield: bool = False) -> CancelScope:
@@ -57,3 +68,61 @@ def fail_after(duration: float | timedelta, *, shield: bool = False) -> Iterator
         yield scope
     if scope.cancelled_caught:
         raise TooSlowError(f"not done within {seconds(duration):g} s")
+
+
+class NamedTimer:
+    """A timer that can be restarted, cancelled and waited for by any task. Got from `start_timer`.
+
+    Attributes:
+        name: as it was given to `start_timer`. All timers of a name are one in their run.
+    """
+
+    def __init__(self, environment: Environment, name: str) -> None:
+        self._environment = environment
+        self._id = named_timer(name)
+        self.name = name
+
+    async def wait(self) -> bool:
+        """Wait until it has fired: True; or has been cancelled: False. Restarted, it waits on.
+
+        Raises:
+            WorkflowUsageError: it has been cancelled before.
+        """
+        task = task_of(self._environment, self)
+        return await self._environment.timers.wait_named(task, self._id)
+
+    def cancel(self) -> bool:
+        """Stop it, and wake who waits for it. False when it is not running."""
+        task = task_of(self._environment, self)
+        return self._environment.timers.cancel_named(task, self._id)
+
+    @property
+    def is_running(self) -> bool:
+        """Will it still fire?"""
+        return self._environment.timers.is_running(self._id)
+
+    @property
+    def has_fired(self) -> bool:
+        """Has it fired since it was started last?"""
+        return self._environment.timers.has_fired(self._id)
+
+    def __repr__(self) -> str:
+        return f"<timer {self.name!r}>"
+
+
+def start_timer(name: str, duration: float | timedelta) -> NamedTimer:
+    """Start a timer by its name; one of that name that is running is started anew.
+
+    Args:
+        name: unique in the run.
+        duration: seconds or a ``timedelta``, kept over restarts; with 0 it has fired at once.
+
+    Raises:
+        InvalidIdError: the name cannot be one.
+        ValueError: the duration is negative or NaN.
+    """
+    task = current_task()
+    environment = task.environment
+    fire_at = environment.now + timedelta(seconds=seconds(duration))
+    environment.timers.start_named(task, named_timer(name), fire_at)
+    return NamedTimer(environment, name)

@@ -26,8 +26,16 @@ Read = Callable[[Any, Any], Any]
 
 # A recorded policy holds for its run even when a later version has other defaults.
 _ALWAYS_WHOLE = (ActivityOptions, RetryPolicy, Limit, Rate)
-# Fields that came later stand for "not limited" where they are absent, and always will.
-_LATER = {ActivityOptions: ("schedule_to_close", "heartbeat_timeout", "limit")}
+# Fields that came later: where they are absent their defaults hold, and always will.
+_LATER = {
+    ActivityOptions: (
+        "schedule_to_close",
+        "heartbeat_timeout",
+        "limit",
+        "on_cancel",
+        "cancel_grace",
+    )
+}
 
 
 def make_converter(*, detailed: bool) -> cattrs.Converter:

@@ -97,7 +97,7 @@ class ActivityAttempt(ABC):
 
     Attributes:
         info: which call of which run, and the number of the attempt.
-        definition: the activity: ``definition.fn`` is the function.
+        definition: the activity: ``definition.body`` is the function to be called.
         input: its arguments, as recorded.
         options: its time limits; watched by the engine.
         converter: decodes the arguments and encodes the result.

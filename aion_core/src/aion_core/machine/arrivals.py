@@ -11,37 +11,60 @@ from typing import TypeAlias
 import attrs
 
 from aion_core.errors import InvalidIdError
+from aion_core.events import ParentRef
 from aion_core.failures import Failure
-from aion_core.ids import ActivityId, PackageVersion, RunId, TimerId
+from aion_core.ids import ActivityId, ChildKey, PackageVersion, RunId, TimerId
 from aion_core.payloads import Payload
+from aion_core.values import Attributes
 
 __all__ = [
     "OUTCOME_UNKNOWN",
+    "STILL_RUNNING",
     "ActivityOutcome",
     "Arrival",
     "AttemptCancelled",
     "AttemptCompleted",
     "AttemptFailed",
+    "CancelRequest",
+    "ChildCancelled",
+    "ChildCompleted",
+    "ChildEnded",
+    "ChildFailed",
     "Redelivery",
     "SignalSentToRun",
     "StartRequest",
+    "TerminateRequest",
     "TimerDue",
+    "UpdateSentToRun",
 ]
 
 
 OUTCOME_UNKNOWN = "outcome unknown"
 """Detail of a cancelled activity of which a former process may have run an attempt."""
 
+STILL_RUNNING = "still running"
+"""Detail of a cancelled activity whose attempt did not stop in the time it was given."""
+
 
 @attrs.frozen(kw_only=True)
 class StartRequest:
-    """Somebody wants the workflow to run. Ids and seed are drawn by the shell."""
+    """Somebody wants the workflow to run. Ids and seed are drawn by the shell, or by a parent.
+
+    Attributes:
+        package_version: of the code that is to run; None for what this engine has loaded.
+        parent: who starts it as a child.
+        attributes: to be searched for.
+        memo: a note of the starter's.
+    """
 
     workflow_type: str
     input: Payload
     run_id: RunId
-    package_version: PackageVersion
+    package_version: PackageVersion | None
     random_seed: int
+    parent: ParentRef | None = None
+    attributes: Attributes | None = None
+    memo: Payload | None = None
 
 
 @attrs.frozen
@@ -97,8 +120,8 @@ class TimerDue:
     fire_at: datetime
 
 
-def _printable(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not value or not value.isprintable():
+def _printable(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable():
         raise InvalidIdError(f"{attribute.name} {value!r} must be non-empty printable text")
 
 
@@ -115,4 +138,77 @@ class SignalSentToRun:
     signal_id: str = attrs.field(validator=_printable)
 
 
-Arrival: TypeAlias = StartRequest | ActivityOutcome | Redelivery | TimerDue | SignalSentToRun
+@attrs.frozen(kw_only=True)
+class UpdateSentToRun:
+    """Somebody asks for a change and an answer. The id makes the asking idempotent.
+
+    Raises:
+        InvalidIdError: the update id cannot be one.
+    """
+
+    name: str
+    arg: Payload
+    update_id: str = attrs.field(validator=_printable)
+
+
+@attrs.frozen(kw_only=True)
+class CancelRequest:
+    """Somebody asks the code to stop.
+
+    Attributes:
+        parent: the parent that asks; only its own children obey. None for anybody else.
+    """
+
+    reason: str
+    parent: ParentRef | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TerminateRequest:
+    """Somebody ends the run, without asking its code; ``parent`` as for `CancelRequest`."""
+
+    reason: str
+    parent: ParentRef | None = None
+
+
+@attrs.frozen
+class ChildCompleted:
+    """The child returned."""
+
+    result: Payload
+
+
+@attrs.frozen
+class ChildFailed:
+    """The child failed, was ended from outside, or could not be started."""
+
+    failure: Failure
+
+
+@attrs.frozen
+class ChildCancelled:
+    """The child ended by cancellation."""
+
+    detail: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ChildEnded:
+    """A child of the run ``run_id`` has ended."""
+
+    run_id: RunId
+    child_key: ChildKey
+    outcome: ChildCompleted | ChildFailed | ChildCancelled
+
+
+Arrival: TypeAlias = (
+    StartRequest
+    | ActivityOutcome
+    | Redelivery
+    | TimerDue
+    | SignalSentToRun
+    | UpdateSentToRun
+    | CancelRequest
+    | TerminateRequest
+    | ChildEnded
+)

@@ -5,7 +5,7 @@ Nothing is changed here, and no code of a workflow is run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -20,8 +20,8 @@ from aion_core.errors import (
 )
 from aion_core.failures import Failure, FailureKind
 from aion_core.history import ActivityRow, RunProjection
-from aion_core.ids import ActivityId
 from aion_core.machine import arrivals as a
+from aion_core.machine.facts import RunFacts
 from aion_core.payloads import Payload
 
 __all__ = ["MAX_DELIVERIES", "Judge", "judge_start"]
@@ -35,37 +35,56 @@ class Judge:
 
     Args:
         projection: the state of its newest run, kept up to date by the caller.
-        scheduled: the events that its open activities began with, likewise.
+        facts: what else is recorded of it, likewise.
         same: whether two inputs of a workflow are the same.
     """
 
-    __slots__ = ("_projection", "_same", "_scheduled", "_workflow_id")
+    __slots__ = ("_facts", "_projection", "_same", "_workflow_id")
 
     def __init__(
         self,
         projection: RunProjection,
-        scheduled: Mapping[ActivityId, e.ActivityScheduled],
+        facts: RunFacts,
         same: Callable[[Payload, Payload], bool],
     ) -> None:
         self._workflow_id = projection.workflow_id
         self._projection = projection
-        self._scheduled = scheduled
+        self._facts = facts
         self._same = same
 
-    def __call__(
-        self, arrival: a.Arrival, started: e.WorkflowStarted | None, now: datetime
-    ) -> e.HistoryEvent | AionError | None:
+    def __call__(self, arrival: a.Arrival, now: datetime) -> e.HistoryEvent | AionError | None:
         """The event that an arrival becomes; None when it is dropped or was taken before."""
-        if isinstance(arrival, a.StartRequest):
-            return self._judge_start(arrival, started, now)
+        match arrival:
+            case a.ActivityOutcome() | a.Redelivery():
+                return self._judge_activity(arrival, now)
+            case a.TimerDue():
+                return self._judge_timer(arrival, now)
+            case a.SignalSentToRun() | a.UpdateSentToRun():
+                return self._judge_sending(arrival, now)
+            case a.StartRequest():
+                return self._judge_start(arrival, now)
+            case a.CancelRequest() | a.TerminateRequest():
+                return self._judge_stop(arrival, now)
+            case a.ChildEnded():
+                return self._judge_child(arrival, now)
+            case _:
+                assert_never(arrival)
+
+    def _judge_sending(
+        self, arrival: a.SignalSentToRun | a.UpdateSentToRun, now: datetime
+    ) -> e.HistoryEvent | AionError | None:
         summary = self._projection.summary
+        if summary is None:
+            return WorkflowNotFoundError(self._workflow_id)
         if isinstance(arrival, a.SignalSentToRun):
-            if summary is None:
-                return WorkflowNotFoundError(self._workflow_id)
-            if arrival.signal_id in self._projection.signal_ids:
-                return None
-            if summary.status.is_closed:
-                return WorkflowClosedError(self._workflow_id, summary.status.value)
+            is_known = arrival.signal_id in self._projection.signal_ids
+        else:
+            is_known = arrival.update_id in self._projection.update_ids
+        if is_known:
+            return None
+        if summary.status.is_closed:
+            return WorkflowClosedError(self._workflow_id, summary.status.value)
+        if isinstance(arrival, a.SignalSentToRun):
             return e.SignalReceived(
                 seq=self._projection.head + 1,
                 recorded_at=self._recorded_at(now),
@@ -74,8 +93,81 @@ class Judge:
                 payload=arrival.payload,
                 signal_id=arrival.signal_id,
             )
-        if isinstance(arrival, a.TimerDue):
-            return self._judge_timer(arrival, now)
+        return e.UpdateAccepted(
+            seq=self._projection.head + 1,
+            recorded_at=self._recorded_at(now),
+            workflow_id=self._workflow_id,
+            update_id=arrival.update_id,
+            name=arrival.name,
+            arg=arrival.arg,
+        )
+
+    def _judge_stop(
+        self, arrival: a.CancelRequest | a.TerminateRequest, now: datetime
+    ) -> e.HistoryEvent | AionError | None:
+        summary, started = self._projection.summary, self._facts.started
+        if summary is None or started is None:
+            # What a parent wants of a child that is no more concerns nobody.
+            return WorkflowNotFoundError(self._workflow_id) if arrival.parent is None else None
+        if arrival.parent is not None and arrival.parent != started.parent:
+            return None
+        if summary.status.is_closed:
+            return WorkflowClosedError(self._workflow_id, summary.status.value)
+        if isinstance(arrival, a.TerminateRequest):
+            return e.WorkflowTerminated(
+                seq=self._projection.head + 1,
+                recorded_at=self._recorded_at(now),
+                workflow_id=self._workflow_id,
+                reason=arrival.reason,
+            )
+        if self._facts.cancel_seq is not None:
+            return None
+        return e.WorkflowCancelRequested(
+            seq=self._projection.head + 1,
+            recorded_at=self._recorded_at(now),
+            workflow_id=self._workflow_id,
+            reason=arrival.reason,
+        )
+
+    def _judge_child(self, arrival: a.ChildEnded, now: datetime) -> e.HistoryEvent | None:
+        summary = self._projection.summary
+        if summary is None or summary.status.is_closed or summary.run_id != arrival.run_id:
+            return None
+        if arrival.child_key not in self._facts.children:
+            return None
+        seq, recorded_at = self._projection.head + 1, self._recorded_at(now)
+        match arrival.outcome:
+            case a.ChildCompleted(result):
+                return e.ChildWorkflowCompleted(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    child_key=arrival.child_key,
+                    result=result,
+                )
+            case a.ChildFailed(failure):
+                return e.ChildWorkflowFailed(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    child_key=arrival.child_key,
+                    error=failure,
+                )
+            case a.ChildCancelled(detail):
+                return e.ChildWorkflowCancelled(
+                    seq=seq,
+                    recorded_at=recorded_at,
+                    workflow_id=self._workflow_id,
+                    child_key=arrival.child_key,
+                    detail=detail,
+                )
+            case _:
+                assert_never(arrival.outcome)
+
+    def _judge_activity(
+        self, arrival: a.ActivityOutcome | a.Redelivery, now: datetime
+    ) -> e.HistoryEvent | None:
+        summary = self._projection.summary
         row = self._projection.activities.get(arrival.activity_id)
         if (
             row is None
@@ -93,9 +185,12 @@ class Judge:
         return self._judge_outcome(arrival, row, now)
 
     def _judge_start(
-        self, arrival: a.StartRequest, started: e.WorkflowStarted | None, now: datetime
+        self, arrival: a.StartRequest, now: datetime
     ) -> e.HistoryEvent | AionError | None:
+        # What goes on as another run is still what was started once.
+        started = self._facts.origin
         if started is None:
+            assert arrival.package_version is not None  # the run has filled it in
             return e.WorkflowStarted(
                 seq=self._projection.head + 1,
                 recorded_at=self._recorded_at(now),
@@ -105,6 +200,9 @@ class Judge:
                 run_id=arrival.run_id,
                 package_version=arrival.package_version,
                 random_seed=arrival.random_seed,
+                parent=arrival.parent,
+                attributes=arrival.attributes,
+                memo=arrival.memo,
             )
         return judge_start(started, arrival, self._same)
 
@@ -198,7 +296,7 @@ class Judge:
     ) -> float | None:
         if row.cancel_requested:
             return None
-        policy = self._scheduled[row.activity_id].options.retry
+        policy = self._facts.scheduled[row.activity_id].options.retry
         return policy.delay_after(row.attempt, failure, non_retryable=non_retryable)
 
     def _recorded_at(self, now: datetime) -> datetime:
@@ -210,6 +308,8 @@ def judge_start(
     started: e.WorkflowStarted, request: a.StartRequest, is_same: Callable[[Payload, Payload], bool]
 ) -> WorkflowAlreadyStartedError | None:
     """What the sender of a start is told of a run that is there already: None for the same one."""
+    if request.parent is not None and started.parent != request.parent:
+        return WorkflowAlreadyStartedError(started.workflow_id, "by somebody else")
     if started.workflow_type != request.workflow_type:
         difference = f"as {started.workflow_type!r}, not {request.workflow_type!r}"
         return WorkflowAlreadyStartedError(started.workflow_id, difference)

@@ -9,20 +9,40 @@ from __future__ import annotations
 import contextvars
 import inspect
 import sys
-import types
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aion_core.errors import Cancelled, NotInWorkflowError, WorkflowUsageError
-from aion_core.ids import TaskPath
+from aion_core.errors import Cancelled, WorkflowUsageError
+from aion_core.ids import ROOT_PATH, TaskPath
+from aion_core.machine.generators import (
+    MAX_AWAITS_IN_CLEANUP,
+    AnyGenerator,
+    Generators,
+    complaint,
+    leave_alone,
+    throw_away,
+)
+from aion_core.machine.predicates import Predicates
+from aion_core.machine.scopes import CancelScope
+from aion_core.machine.tasks import (
+    FOR_THE_HOST,
+    YIELD_TURN,
+    OnEnd,
+    Park,
+    Task,
+    checkpoint,
+    checkpoint_if_cancelled,
+    current_task,
+    current_task_or_none,
+    suspend,
+    yield_turn,
+)
 
 if TYPE_CHECKING:
     from aion_core.machine.environment import Environment
     from aion_core.machine.nursery import Nursery
-    from aion_core.machine.places import Place
-    from aion_core.machine.scopes import CancelScope
 
 __all__ = [
     "FOR_THE_HOST",
@@ -36,100 +56,107 @@ __all__ = [
     "yield_turn",
 ]
 
-Abort = Callable[[], bool]
-"""Called when a parked task is cancelled: True wakes it with `Cancelled`, False lets it wait on."""
-
-_CURRENT: contextvars.ContextVar[Task] = contextvars.ContextVar("aion_workflow_task")
-
-FOR_THE_HOST = (KeyboardInterrupt, SystemExit)
-"""Not for workflow code to handle: it leaves the kernel at once, and nothing is decided by it."""
-
-MAX_AWAITS_IN_CLEANUP = 100
-"""How often clean-up code of a task that is thrown away may try to await before it is given up."""
-
-
-class Task:
-    """One coroutine of a run.
-
-    Attributes:
-        path: where it stands in the tree of tasks.
-        scope: the innermost cancel scope it is in.
-        environment: what it reaches of the world.
-        origin: where the author's code started it; None when nobody asked for places.
-    """
-
-    __slots__ = (
-        "_counters",
-        "abort",
-        "context",
-        "coroutine",
-        "environment",
-        "error",
-        "kernel",
-        "nursery",
-        "origin",
-        "path",
-        "scope",
-        "value",
-    )
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        coroutine: Coroutine[Any, Any, object],
-        path: TaskPath,
-        nursery: Nursery | None,
-        context: contextvars.Context,
-    ) -> None:
-        self.kernel = kernel
-        self.environment: Environment = kernel.environment
-        self.coroutine = coroutine
-        self.path = path
-        self.nursery = nursery
-        self.scope: CancelScope | None = nursery.cancel_scope if nursery is not None else None
-        self.context = context
-        self.abort: Abort | None = None
-        self.value: object = None
-        self.error: BaseException | None = None
-        self.origin: Place | None = None
-        self._counters: Counter[str] = Counter()
-        context.run(_CURRENT.set, self)
-
-    def next_ordinal(self, kind: str) -> int:
-        """Count one more call of a kind in this task."""
-        ordinal = self._counters[kind]
-        self._counters[kind] = ordinal + 1
-        return ordinal
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Would a checkpoint raise `Cancelled` now?"""
-        return self.scope is not None and self.scope.is_effectively_cancelled
+TURNS_BETWEEN_CHECKS = 1_000
 
 
 class Kernel:
     """The tasks of one run and the queue of those that can move.
 
+    When the root task has ended, everything that it left behind is cancelled and waited for:
+    handlers, tasks in nurseries that nobody closes, then async generators that nobody finished,
+    the newest first.
+
     Args:
-        on_root_end: called once, with the root task's result or error.
+        on_end: called once, with the root task's result or error, when no task is left.
+        on_root_done: called with the same as soon as that is certain.
+
+    Attributes:
+        root_scope: around everything in the run.
+        predicates: what tasks wait for that no arrival brings.
+        is_closing: the root task has ended, and what it left is cancelled and waited for.
+        has_ended: no task is left.
+        is_discarded: it has been closed: code that still runs is clean-up of what is thrown away.
     """
 
     def __init__(
-        self,
-        environment: Environment,
-        on_root_end: Callable[[object, BaseException | None], None],
+        self, environment: Environment, on_end: OnEnd, on_root_done: OnEnd | None = None
     ) -> None:
         self.environment = environment
-        self._on_root_end = on_root_end
+        self.root_scope = CancelScope.around(self)
+        self.predicates = Predicates(environment)
+        self.is_closing = False
+        self.has_ended = False
+        self.is_discarded = False
+        self._on_end = on_end
+        self._on_root_done = on_root_done
+        self._outcome: tuple[object, BaseException | None] = None, None
         self._ready: deque[Task] = deque()
         # A dict keeps the order of creation; a set would iterate by address.
         self._tasks: dict[Task, None] = {}
-        self._root_has_ended = False
+        self._spawned = 0
+        self._root: Task | None = None
+        self._generators = Generators()
+        self._finished_generators = 0
+        self._turns_to_check = TURNS_BETWEEN_CHECKS
 
     @property
     def root(self) -> Task | None:
         """The task that was there first; None before it, and once it has ended."""
-        return next((task for task in self._tasks if task.nursery is None), None)
+        return self._root if self._root in self._tasks else None
+
+    def is_alive(self, task: Task) -> bool:
+        """Has a task of this run not ended yet?"""
+        return task in self._tasks
+
+    def user_of(self, thing: str) -> Task:
+        """The task that uses a thing of this run now.
+
+        Args:
+            thing: what kind, for the error: "Event".
+
+        Raises:
+            NotInWorkflowError: no task does.
+            WorkflowUsageError: it is a task of another run.
+        """
+        task = current_task()
+        if task.kernel is not self:
+            mine, other = self.environment, task.environment
+            raise WorkflowUsageError(
+                f"this {thing} belongs to workflow {mine.workflow_id!r} (run {mine.run_id}), but "
+                f"workflow {other.workflow_id!r} (run {other.run_id}) used it; make one in each run"
+            )
+        return task
+
+    def changer_of(self, thing: str) -> Task:
+        """The task that changes a thing of this run now; errors as `user_of`.
+
+        Raises:
+            WorkflowUsageError: what runs now may only look.
+        """
+        task = self.user_of(thing)
+        # What is thrown away may: else its clean-up would stop half-way.
+        if not self.is_discarded:
+            self.environment.check_may_change(f"a change to a {thing}")
+        return task
+
+    def spawn_root(
+        self, coroutine: Coroutine[Any, Any, object], context: contextvars.Context
+    ) -> Task:
+        """Add the task whose end is that of the run."""
+        self._root = self.spawn(coroutine, ROOT_PATH, None, context)
+        return self._root
+
+    def spawn_handler(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        path: TaskPath,
+        context: contextvars.Context,
+        on_end: OnEnd,
+    ) -> Task:
+        """Add a task that nobody waits for before the run ends; ``on_end`` is told how it did."""
+        task = self.spawn(coroutine, path, None, context)
+        task.on_end = on_end
+        return task
 
     def spawn(
         self,
@@ -139,7 +166,8 @@ class Kernel:
         context: contextvars.Context,
     ) -> Task:
         """Add a task; it first runs when its turn comes."""
-        task = Task(self, coroutine, path, nursery, context)
+        task = Task(self, self._spawned, coroutine, path, nursery, context)
+        self._spawned += 1
         if self.environment.places is not None:
             task.origin = self.environment.places.here()
         self._tasks[task] = None
@@ -152,32 +180,63 @@ class Kernel:
         task.value, task.error = value, error
         self._ready.append(task)
 
-    def run_until_rest(self) -> None:
-        """Run tasks until none can move, or the root task has ended.
+    def run_until_rest(self, check: Callable[[], None] | None = None) -> None:
+        """Run tasks until none can move, and no condition holds that one waits for.
+
+        Args:
+            check: called every thousand turns; may raise to stop a run that never rests. The
+                kernel is unusable after.
 
         Raises:
             KeyboardInterrupt, SystemExit: meant for the host; the kernel is unusable after.
         """
-        with _no_asyncgen_hooks():
-            # A task can outlive the root, in a nursery that an abandoned generator holds open;
-            # what it would ask for comes too late for a run that has its result.
-            while self._ready and not self._root_has_ended:
-                self._advance(self._ready.popleft())
+        self._turns_to_check = TURNS_BETWEEN_CHECKS
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._generators.begun, leave_alone)
+        try:
+            self._run_ready(check)
+            while self.predicates and self.predicates.look(partial(self._run_ready, check)):
+                pass
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
-    def deliver_cancellation(self) -> None:
-        """Wake those parked tasks that are cancelled and can be woken."""
-        for task in tuple(self._tasks):
+    def deliver_cancellation(self, inside: Iterable[Task]) -> None:
+        """Wake those of some tasks that are parked, are cancelled and can be woken."""
+        parked = [task for task in inside if task.abort is not None]
+        if len(parked) > 1:
+            parked.sort(key=_number)
+        for task in parked:
             if task.abort is not None and task.is_cancelled and task.abort():
                 self.wake(task, error=Cancelled())
 
+    def all_tasks(self) -> Iterable[Task]:
+        """Those that have not ended."""
+        return self._tasks
+
     def close(self) -> None:
         """Throw all tasks away, innermost first; their clean-up code runs, but cannot await."""
-        with _no_asyncgen_hooks():
+        self.is_discarded = True
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._generators.begun, leave_alone)
+        try:
+            self._throw_all_away()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+        self.predicates.forget()
+        self._ready.clear()
+
+    def _throw_all_away(self) -> None:
+        context = contextvars.Context() if self._root is None else self._root.context
+        while True:
             while self._tasks:
                 # The newest first: among them those that clean-up has started meanwhile.
                 task, _ = self._tasks.popitem()
                 self._throw_away(task)
-        self._ready.clear()
+            # Now nobody iterates one any more.
+            generator = self._generators.take_newest()
+            if generator is None:
+                return
+            throw_away(generator, context)
 
     def _throw_away(self, task: Task) -> None:
         for _ in range(MAX_AWAITS_IN_CLEANUP):
@@ -191,6 +250,16 @@ class Kernel:
                 del error
             if inspect.getcoroutinestate(task.coroutine) == inspect.CORO_CLOSED:
                 return
+
+    def _run_ready(self, check: Callable[[], None] | None) -> None:
+        ready = self._ready
+        while ready:
+            self._advance(ready.popleft())
+            self._turns_to_check -= 1
+            if self._turns_to_check == 0:
+                self._turns_to_check = TURNS_BETWEEN_CHECKS
+                if check is not None:
+                    check()
 
     def _advance(self, task: Task) -> None:
         value, error = task.value, task.error
@@ -210,9 +279,9 @@ class Kernel:
             self._park(task, message)
 
     def _park(self, task: Task, message: object) -> None:
-        if message is _YIELD_TURN:
+        if message is YIELD_TURN:
             self._ready.append(task)
-        elif isinstance(message, _Park):
+        elif isinstance(message, Park):
             task.abort = message.abort
             # Nothing may wait in a scope that was cancelled while the task was on its way here.
             if task.is_cancelled and task.abort():
@@ -222,76 +291,60 @@ class Kernel:
 
     def _finish(self, task: Task, value: object, error: BaseException | None) -> None:
         del self._tasks[task]
+        if task.locks:
+            for lock in tuple(task.locks):
+                lock.abandoned()
         if task.nursery is not None:
             task.nursery.child_finished(task, error)
+        elif task.on_end is not None:
+            task.on_end(value, error)
         else:
-            self._root_has_ended = True
-            self._on_root_end(value, error)
+            self._close_down(value, error)
+        if self.is_closing and not self._tasks and not self._finish_a_generator():
+            self.has_ended = True
+            self._on_end(*self._outcome)
 
+    def _close_down(self, value: object, error: BaseException | None) -> None:
+        self._outcome = value, error
+        self.is_closing = True
+        if self._on_root_done is not None:
+            self._on_root_done(value, error)
+        self.root_scope.cancel()
 
-@contextmanager
-def _no_asyncgen_hooks() -> Iterator[None]:
-    """The host's hooks would finalise the author's generators there, when garbage is collected."""
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        yield
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
+    def _finish_a_generator(self) -> bool:
+        """Begin to close one that the run leaves unfinished; False if there is none.
 
-
-class _Park:
-    __slots__ = ("abort",)
-
-    def __init__(self, abort: Abort) -> None:
-        self.abort = abort
-
-
-_YIELD_TURN = object()
-
-
-@types.coroutine
-def suspend(abort: Abort) -> Generator[object, Any, Any]:
-    """Wait until `Kernel.wake`; returns the value given there."""
-    return (yield _Park(abort))
-
-
-@types.coroutine
-def yield_turn() -> Generator[object, Any, None]:
-    """Let every other runnable task go first; not cancelled here."""
-    yield _YIELD_TURN
-
-
-async def checkpoint_if_cancelled() -> None:
-    """Raise `Cancelled` if the current scope is cancelled; otherwise go on at once."""
-    if current_task().is_cancelled:
-        raise Cancelled
-
-
-async def checkpoint() -> None:
-    """Let other tasks run, and raise `Cancelled` if the current scope is cancelled."""
-    current_task()  # outside of workflows an error, before anything foreign is yielded
-    await yield_turn()
-    await checkpoint_if_cancelled()
-
-
-def current_task_or_none() -> Task | None:
-    """The workflow task that runs now; None outside workflows."""
-    return _CURRENT.get(None)
-
-
-def current_task() -> Task:
-    """The workflow task that runs now.
-
-    Raises:
-        NotInWorkflowError: none does.
-    """
-    task = _CURRENT.get(None)
-    if task is None:
-        raise NotInWorkflowError(
-            "this works only inside a running workflow; start one with engine.start(...)"
+        Only once no other task is left: one that is being iterated cannot be closed.
+        """
+        generator = self._generators.take_newest()
+        if generator is None:
+            return False
+        assert self._root is not None
+        path = TaskPath(f"g{self._finished_generators}")
+        self._finished_generators += 1
+        self.spawn_handler(
+            _close(generator),
+            path,
+            self._root.context.copy(),
+            partial(self._generator_finished, generator),
         )
-    return task
+        return True
+
+    def _generator_finished(
+        self, generator: AnyGenerator, value: object, error: BaseException | None
+    ) -> None:
+        # The outcome of the run is certain, and nobody is left whom the error could reach.
+        line = None if error is None else complaint(generator, error)
+        if line is not None:
+            self.environment.log_lines.append(line)
+
+
+def _number(task: Task) -> int:
+    return task.number
+
+
+async def _close(generator: AnyGenerator) -> None:
+    await generator.aclose()
 
 
 def _foreign(message: object) -> WorkflowUsageError:

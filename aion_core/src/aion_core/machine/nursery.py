@@ -10,8 +10,15 @@ from typing import TypeVarTuple, Unpack
 
 from aion_core.errors import WorkflowUsageError
 from aion_core.ids import child_path
-from aion_core.machine.kernel import FOR_THE_HOST, Task, current_task, suspend, yield_turn
 from aion_core.machine.scopes import CancelScope
+from aion_core.machine.tasks import (
+    FOR_THE_HOST,
+    Task,
+    current_task,
+    current_task_or_none,
+    suspend,
+    yield_turn,
+)
 
 __all__ = ["Nursery", "NurseryManager", "open_nursery"]
 
@@ -32,6 +39,9 @@ class Nursery:
         self._errors: list[BaseException] = []
         self._parent_waits = False
         self._closed = False
+        if parent.nurseries is None:
+            parent.nurseries = {}
+        parent.nurseries[self] = None
 
     def start_soon(self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: *Ts) -> None:
         """Run ``async_fn(*args)`` as a task; keywords by ``functools.partial``.
@@ -43,9 +53,7 @@ class Nursery:
             WorkflowUsageError: the nursery is closed, belongs to another run, or ``async_fn``
                 is not async.
         """
-        caller = current_task()
-        if caller.kernel is not self._parent.kernel:
-            raise WorkflowUsageError("this nursery belongs to another workflow run; open one here")
+        caller = self._parent.kernel.changer_of("nursery")
         if self._closed:
             raise WorkflowUsageError("this nursery is closed; start tasks inside its block")
         awaitable = async_fn(*args)
@@ -70,6 +78,19 @@ class Nursery:
             self._closed = True
             self._parent.kernel.wake(self._parent)
 
+    @property
+    def is_discarded(self) -> bool:
+        """Is its run being thrown away?"""
+        return self._parent.kernel.is_discarded
+
+    def add_tasks(self, found: list[Task]) -> None:
+        """Add the tasks in it, and those in their nurseries, to a list."""
+        nurseries = [self]
+        while nurseries:
+            for child in nurseries.pop()._children:
+                found.append(child)
+                nurseries += child.nurseries or ()
+
     async def wait_closed(self, error: BaseException | None) -> BaseException | None:
         """Wait for all children; returns the group of what they, and the block, raised."""
         if error is not None:
@@ -81,6 +102,8 @@ class Nursery:
         else:
             self._closed = True
             await yield_turn()
+        assert self._parent.nurseries is not None
+        del self._parent.nurseries[self]
         if self._errors:
             errors, self._errors = self._errors, []
             return BaseExceptionGroup("exceptions from a workflow's nursery", errors)
@@ -88,7 +111,7 @@ class Nursery:
 
     def _fail(self, error: BaseException) -> None:
         self._errors.append(error)
-        self.cancel_scope.cancel()
+        self.cancel_scope.cancel_from_kernel()
 
 
 class NurseryManager:
@@ -99,6 +122,7 @@ class NurseryManager:
 
     async def __aenter__(self) -> Nursery:
         self._scope = CancelScope()
+        self._scope.is_of_nursery = True
         self._scope.__enter__()
         self._nursery = Nursery(current_task(), self._scope)
         return self._nursery
@@ -109,12 +133,16 @@ class NurseryManager:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if isinstance(error, (GeneratorExit, *FOR_THE_HOST)):
+        if self._nursery.is_discarded or isinstance(error, FOR_THE_HOST):
             return False  # the run is being thrown away, with all of its tasks
+        if isinstance(error, GeneratorExit) and current_task_or_none() is None:
+            return False  # a run that nobody closed is collected as garbage
         group = await self._nursery.wait_closed(error)
         rest = self._scope.close(group)
         if rest is None:
             return True
+        if isinstance(error, GeneratorExit) and _is_only(rest, error):
+            return False  # closing an async generator is no failure, and must not look like one
         context = rest.__context__
         try:
             raise rest
@@ -134,3 +162,7 @@ def open_nursery() -> NurseryManager:
 
 async def _await(awaitable: Awaitable[object]) -> object:
     return await awaitable
+
+
+def _is_only(group: BaseException, error: BaseException) -> bool:
+    return isinstance(group, BaseExceptionGroup) and group.exceptions == (error,)

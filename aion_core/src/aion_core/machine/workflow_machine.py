@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Protocol
 
 from aion_core import commands as c
 from aion_core import events as e
-from aion_core.errors import HistoryShapeError, NonDeterminismError
-from aion_core.failures import failure_from
-from aion_core.ids import ROOT_PATH, RunId, WorkflowId
+from aion_core.errors import AionError, HistoryShapeError, NonDeterminismError
+from aion_core.ids import RunId, WorkflowId
+from aion_core.machine.ending import end_by_error, status_by
 from aion_core.machine.environment import Environment
 from aion_core.machine.kernel import Kernel
 from aion_core.machine.places import Place, Places
@@ -22,8 +22,13 @@ from aion_core.replay.segment import Group, cut_segment
 
 __all__ = ["ActivationGuard", "Catalog", "WorkflowDefinition", "WorkflowMachine"]
 
-ActivationGuard = Callable[[], AbstractContextManager[None]]
-"""Entered for the length of each activation; the shell keeps the host's primitives out of it."""
+ActivationGuard = Callable[[], AbstractContextManager[Callable[[], None] | None]]
+"""Entered for the length of each activation; the shell keeps the host's primitives out of it.
+
+What entering gives is called now and then while the code runs, and may raise to stop it. A guard
+with a method ``lifted`` is lifted by the context that it gives, for what may go where workflow code
+may not.
+"""
 
 
 class WorkflowDefinition(Protocol):
@@ -69,11 +74,11 @@ class WorkflowMachine:
         self._definition = definition
         self._guard = guard
         self._started = started
-        self.environment = Environment(
-            started.workflow_id, started.run_id, started.recorded_at, converter
-        )
-        self._kernel = Kernel(self.environment, self._root_ended)
+        self.environment = Environment(started, converter, getattr(guard, "lifted", nullcontext))
+        self._kernel = Kernel(self.environment, self._ended, self._root_done)
         self._has_begun = False
+        self._end: c.AnchoredCommand | None = None
+        self._end_error: BaseException | None = None
         self._has_ended = False
         self._common: e.HistoryEvent | None = None
         self.ahead: list[c.AnchoredCommand] = []
@@ -89,8 +94,29 @@ class WorkflowMachine:
         """Which run of it."""
         return self._started.run_id
 
+    @property
+    def is_closing(self) -> bool:
+        """The code has its result, and only waits for what it leaves."""
+        return self._end is not None
+
+    @property
+    def is_continuing(self) -> bool:
+        """It is going to be followed by another run."""
+        return isinstance(self._end, c.ContinueAsNew)
+
+    def refusal_of(self, update: str, arg: Payload) -> AionError | None:
+        """Why an update of this name cannot be accepted now; None when it can."""
+        with self._guard():
+            return self.environment.updates.refusal_of(update, arg)
+
+    def ask(self, query: str) -> Payload:
+        """The answer to a query, by the state that the code is in. Raises `QueryError`."""
+        with self._guard():
+            return self.environment.queries.ask(query)
+
     def activate(self, arrival: e.HistoryEvent) -> list[c.AnchoredCommand]:
         """Apply one arrival and run the code until it rests; returns the commands it issued."""
+        self.environment.recorded.expect_nothing()
         issued = self._activate(arrival, arrival.recorded_at)
         return [command for command in issued if not isinstance(command, _AWAITS)]
 
@@ -123,10 +149,17 @@ class WorkflowMachine:
             HistoryShapeError: no engine wrote this history.
         """
         segment = cut_segment(self.workflow_id, self.run_id, history)
+        recorded = self.environment.recorded
+        self.environment.markers.expect_patches(
+            event.name for event in segment.events if type(event) is e.MarkerRecorded
+        )
+        self.environment.is_replaying = True
         pending: list[c.AnchoredCommand] = []
         same = self.environment.converter.same
         for group in segment.groups():
             head = group.head
+            last = group.intents[-1] if group.intents else head
+            recorded.expect(group.intents, is_last=last.seq == segment.head)
             if isinstance(head, e.WorkflowReopened):
                 issued = [*pending, *self._activate_kept(group)]
             elif pending:
@@ -134,13 +167,13 @@ class WorkflowMachine:
             else:
                 issued = self._activate(head, head.recorded_at)
             self._common = head
-            recorded = iter(group.intents)
+            intents = iter(group.intents)
             pending = []
             for command in issued:
                 if isinstance(command, _AWAITS):
                     yield command
                     continue
-                intent = next(recorded, None)
+                intent = next(intents, None)
                 if intent is None:
                     pending.append(command)
                     continue
@@ -148,15 +181,17 @@ class WorkflowMachine:
                     raise self._diverged(intent, command, history)
                 self._common = intent
                 yield command
-            for intent in recorded:
+            for intent in intents:
                 raise self._diverged(intent, None, history)
         self.ahead, self.head = pending, segment.head
+        self.environment.is_replaying = False
         yield from pending
         if not self._has_ended:
             yield from self.environment.open_awaits()
 
     def close(self) -> None:
-        """Throw the code away; whatever its clean-up asks for is ignored."""
+        """Throw the code away; its clean-up can ask for nothing."""
+        self.environment.refuse_from_now_on("a run that is being thrown away")
         with self._guard():
             self._kernel.close()
 
@@ -172,23 +207,35 @@ class WorkflowMachine:
     def _activate(self, arrival: e.HistoryEvent, now: datetime) -> list[c.Command]:
         environment = self.environment
         environment.now = now
-        with self._guard():
-            match arrival:
-                case e.WorkflowStarted():
-                    self._begin(arrival)
-                case e.TimerFired():
-                    environment.fire_timer(arrival)
-                case e.SignalReceived():
-                    environment.deliver_signal(arrival)
-                case e.ActivityCompleted() | e.ActivityFailed() | e.ActivityCancelled():
-                    environment.settle_activity(arrival)
-                case _:
-                    raise HistoryShapeError(
-                        f"workflow {self.workflow_id!r}: event {arrival.seq}, {describe(arrival)}, "
-                        "is not an arrival that this version can apply to a run"
-                    )
-            self._kernel.run_until_rest()
+        environment.seq = arrival.seq
+        with self._guard() as check:
+            self._apply(arrival)
+            self._kernel.run_until_rest(check)
         return environment.take_commands()
+
+    def _apply(self, arrival: e.HistoryEvent) -> None:
+        environment = self.environment
+        match arrival:
+            case e.ActivityCompleted() | e.ActivityFailed() | e.ActivityCancelled():
+                environment.activities.settle(arrival)
+            case e.TimerFired():
+                environment.timers.fire(arrival)
+            case e.SignalReceived():
+                environment.signals.deliver(arrival)
+            case e.WorkflowStarted():
+                self._begin(arrival)
+            case e.UpdateAccepted():
+                environment.updates.accept(arrival, self._kernel)
+            case e.ChildWorkflowCompleted() | e.ChildWorkflowFailed() | e.ChildWorkflowCancelled():
+                environment.children.settle(arrival)
+            case e.WorkflowCancelRequested():
+                environment.cancel_reason = arrival.reason
+                self._kernel.root_scope.cancel()
+            case _:
+                raise HistoryShapeError(
+                    f"workflow {self.workflow_id!r}: event {arrival.seq}, {describe(arrival)}, "
+                    "is not an arrival that this version can apply to a run"
+                )
 
     def _begin(self, started: e.WorkflowStarted) -> None:
         if self._has_begun:
@@ -202,23 +249,41 @@ class WorkflowMachine:
         try:
             coroutine = self._definition.begin(started.input, self.environment.converter)
         except Exception as error:
-            self._root_ended(None, error)
+            self._root_done(None, error)
+            self._ended(None, error)
             return
         if self.environment.places is not None:
             self.environment.places.begin(coroutine)
-        self._kernel.spawn(coroutine, ROOT_PATH, None, contextvars.Context())
+        self._kernel.spawn_root(coroutine, contextvars.Context())
 
-    def _root_ended(self, value: object, error: BaseException | None) -> None:
-        self._has_ended = True
+    def _root_done(self, value: object, error: BaseException | None) -> None:
+        """The outcome is certain; what the code leaves behind is still waited for."""
         if error is None:
             try:
                 result = self._definition.encode_result(value, self.environment.converter)
             except Exception as unstorable:
                 error = unstorable
             else:
-                self.environment.issue(c.CompleteWorkflow(result))
+                self._end_by(c.CompleteWorkflow(result))
                 return
-        self.environment.issue(c.FailWorkflow(failure_from(error)), error=error)
+        self._end_error = error
+        end = end_by_error(
+            error,
+            cancel_reason=self.environment.cancel_reason,
+            random_seed=self._started.random_seed,
+            run_id=self.run_id,
+        )
+        self._end_by(end)
+
+    def _end_by(self, end: c.AnchoredCommand) -> None:
+        self._end = end
+        self.environment.ends_as = status_by(end)
+
+    def _ended(self, value: object, error: BaseException | None) -> None:
+        self._has_ended = True
+        assert self._end is not None
+        self.environment.issue(self._end, error=self._end_error)
+        self.environment.refuse_from_now_on("a run that has ended")
 
     def _diverged(
         self,

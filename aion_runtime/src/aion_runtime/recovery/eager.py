@@ -14,7 +14,10 @@ from aion_core.errors import HistoryShapeError, NonDeterminismError
 from aion_core.events import HistoryEvent, WorkflowFailed
 from aion_core.failures import Failure
 from aion_core.ids import WorkflowId
+from aion_core.machine.outgoing import outgoing_of
+from aion_core.machine.reading import RunReading
 from aion_core.replay import Ended, Replay, ResumePoint
+from aion_runtime.letters import outgoing_message
 from aion_runtime.recovery.driver import planned
 from aion_runtime.recovery.recorder import Recorder, WritableStore
 from aion_runtime.recovery.reports import (
@@ -38,6 +41,8 @@ async def fail_on_violation(
 ) -> WorkflowFailed:
     """End the run: append exactly one WorkflowFailed, and return it.
 
+    As at every end, its parent and the children that it leaves are posted what concerns them.
+
     Raises:
         StoreError: it could not be recorded. Not tried without end: one workflow must not keep
             the others waiting.
@@ -50,7 +55,15 @@ async def fail_on_violation(
             type=type(violation).__name__, message=f"non-determinism violation: {violation}"
         ),
     )
-    await recorder.append([failed])
+    reading = RunReading(recorder.workflow_id, await recorder.read())
+    posts = []
+    if reading.facts.started is not None:
+        children = reading.facts.children.values()
+        posts = [
+            outgoing_message(recorder.workflow_id, each, failure_recorded_at)
+            for each in outgoing_of(failed, reading.facts.started, children)
+        ]
+    await recorder.append([failed], post=posts)
     return failed
 
 
@@ -88,7 +101,8 @@ async def recover_one(
     """Recover one workflow: read its history, once, and drive its plan. See `recover`."""
     try:
         history = await writer.store.read_history(workflow_id)
-        recorder = Recorder(writer, workflow_id, history[-1].seq if history else 0)
+        head = history[-1].seq if history else 0
+        recorder = Recorder(writer, workflow_id, head, history=history)
         if not history:
             raise HistoryShapeError(
                 f"workflow {workflow_id!r} is listed as active, but has no history; check the store"

@@ -46,6 +46,7 @@ class Recorder:
     Args:
         head: seq of the last event; 0 when there is none.
         clock: by which it waits between two tries.
+        history: what its caller has read of it already.
 
     Attributes:
         head: seq of the last event that is known to be durable.
@@ -58,11 +59,13 @@ class Recorder:
         head: int,
         *,
         clock: Clock | None = None,
+        history: Sequence[HistoryEvent] = (),
     ) -> None:
         self.workflow_id = workflow_id
         self.head = head
         self._writer = writer
         self._clock = clock or SystemClock()
+        self._history = history
         self._doubt: StoreError | None = None
 
     async def append(
@@ -101,6 +104,13 @@ class Recorder:
             StoreError: the events cannot be stored.
         """
         await self._append(events, (), (), (), until_written=True)
+
+    async def read(self) -> Sequence[HistoryEvent]:
+        """The history up to the last event that is known to be durable."""
+        history = self._history
+        if len(history) < self.head:
+            history = await self._writer.store.read_history(self.workflow_id)
+        return history[: self.head]
 
     async def reload(self) -> Sequence[HistoryEvent]:
         """Read the history again, and write after its end from now on."""

@@ -18,6 +18,8 @@ from aion_runtime.versions import parse_version
 
 __all__ = ["CatalogSeam", "last_start", "recorded_version"]
 
+_VERSIONED = frozenset((e.WorkflowStarted, e.WorkflowVersionAdopted))
+
 
 class CatalogSeam(ActiveWorkflowRecoverySeam):
     """Asks the catalog, after a look at what the history says of itself."""
@@ -71,7 +73,10 @@ class CatalogSeam(ActiveWorkflowRecoverySeam):
 def recorded_version(history: Sequence[e.HistoryEvent]) -> PackageVersion:
     """The version by which the newest run goes, as far as it is recorded."""
     for event in reversed(history):
-        if isinstance(event, e.WorkflowStarted | e.WorkflowVersionAdopted):
+        # The type first: histories are long, and most events are something else.
+        if type(event) in _VERSIONED and isinstance(
+            event, e.WorkflowStarted | e.WorkflowVersionAdopted
+        ):
             return event.package_version
     return e.UNVERSIONED
 

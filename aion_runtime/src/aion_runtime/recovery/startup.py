@@ -16,6 +16,7 @@ from aion_core.status import WorkflowStatus
 from aion_runtime.alarms import Alarms
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.recovery.reports import RecoveryReport, Resumed
+from aion_runtime.waking import Waker
 
 __all__ = ["StartupReport", "recover_due_runs"]
 
@@ -40,7 +41,11 @@ class StartupReport:
 
 
 async def recover_due_runs(
-    store: EventStore, dispatcher: Dispatcher, alarms: Alarms[datetime], now: datetime
+    store: EventStore,
+    dispatcher: Dispatcher,
+    waker: Waker,
+    alarms: Alarms[datetime],
+    now: datetime,
 ) -> StartupReport:
     """Load every run that has something to be done, and wait until all are loaded.
 
@@ -48,22 +53,23 @@ async def recover_due_runs(
     get an alarm. Runs that another engine has found stuck are tried again.
     """
     due = await store.due_work(now)
-    dispatcher.listed_stuck |= {run.workflow_id for run in due if DueReason.STUCK in run.reasons}
+    waker.listed_stuck |= {run.workflow_id for run in due if DueReason.STUCK in run.reasons}
     open_runs = [
         await store.count(RunFilter(status=status))
         for status in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED)
     ]
     reports: dict[WorkflowId, RecoveryReport] = {}
-    dispatcher.reports = reports
+    waker.reports = reports
     if any(DueReason.MESSAGE in run.reasons for run in due):
         # Before the runs are loaded: an attempt whose outcome is among them is not made again.
-        async for stored in store.all_messages():
-            dispatcher.deliver(stored.message)
+        # And all at once: what a run sends that is woken by one comes after those it sent before.
+        for message in [stored.message async for stored in store.all_messages()]:
+            dispatcher.deliver(message)
     for run in due:
         dispatcher.wake(run.workflow_id)
     await _arm_retries(store, dispatcher, alarms, now)
-    await dispatcher.loaded()
-    dispatcher.reports = None
+    await waker.loaded()
+    waker.reports = None
     runs = [reports[run.workflow_id] for run in due if run.workflow_id in reports]
     resumed = [run.workflow_id for run in runs if isinstance(run.outcome, Resumed)]
     return StartupReport(

@@ -1,0 +1,60 @@
+"""Child workflows: handles on what a workflow has started."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from aion_core.authoring.belonging import task_of
+from aion_core.authoring.signals import Signal
+from aion_core.authoring.signature import CallSignature
+from aion_core.ids import WorkflowId
+from aion_core.machine.children import Child
+from aion_core.machine.environment import Environment
+
+__all__ = ["ChildHandle"]
+
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class ChildHandle(Generic[R_co]):
+    """A child, as the workflow that started it sees it. Got from ``other.spawn(arg)``.
+
+    Attributes:
+        workflow_id: of the child.
+    """
+
+    def __init__(self, environment: Environment, child: Child, signature: CallSignature) -> None:
+        self._environment = environment
+        self._child = child
+        self._signature = signature
+        self.workflow_id: WorkflowId = child.workflow_id
+
+    async def result(self) -> R_co:
+        """Wait for its end and return what it returned. To be cancelled here leaves it alone.
+
+        Raises:
+            ChildWorkflowError: it failed, was cancelled or ended from outside, or could not be
+                started.
+        """
+        task = task_of(self._environment, self)
+        payload = await self._environment.children.wait(task, self._child)
+        result: R_co = self._signature.decode_result(payload, self._environment.converter)
+        return result
+
+    async def signal(self, signal: Signal[T], value: T) -> None:
+        """Send it a value, which is on its way when this returns.
+
+        Raises:
+            PayloadError: the value does not fit the signal's type.
+        """
+        task_of(self._environment, self)
+        await signal.send(self.workflow_id, value)
+
+    def cancel(self) -> None:
+        """Ask it to stop, once; `result` says what it did. One that has ended is left alone."""
+        task = task_of(self._environment, self)
+        self._environment.children.cancel(task, self._child)
+
+    def __repr__(self) -> str:
+        return f"<handle of child {self.workflow_id!r}>"

@@ -1,0 +1,99 @@
+"""Waiting for a condition: looked at whenever the run comes to rest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aion_core.errors import WorkflowUsageError
+from aion_core.machine.tasks import (
+    FOR_THE_HOST,
+    Task,
+    checkpoint_if_cancelled,
+    current_task,
+    suspend,
+)
+
+if TYPE_CHECKING:
+    from aion_core.machine.environment import Environment
+
+__all__ = ["Predicates", "wait_until"]
+
+
+class _Waiter:
+    __slots__ = ("predicate", "task")
+
+    def __init__(self, task: Task, predicate: Callable[[], object]) -> None:
+        self.task = task
+        self.predicate = predicate
+
+
+class Predicates:
+    """The conditions that tasks of a run wait for, the oldest first."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._waiters: dict[_Waiter, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiters)
+
+    async def wait(self, task: Task, predicate: Callable[[], object]) -> None:
+        """Park a task until its condition holds."""
+        await checkpoint_if_cancelled()
+        waiter = _Waiter(task, predicate)
+        self._waiters[waiter] = None
+
+        def abort() -> bool:
+            del self._waiters[waiter]
+            return True
+
+        await suspend(abort)
+
+    def look(self, run: Callable[[], None]) -> bool:
+        """Wake, in turn, each task whose condition holds; False if there is none.
+
+        Args:
+            run: lets the run come to rest again. It is called after every wake, so that a task
+                finds its condition as it was when it was looked at.
+        """
+        woken = False
+        for waiter in tuple(self._waiters):
+            if waiter not in self._waiters:
+                continue
+            error: BaseException | None = None
+            try:
+                if not self._holds(waiter):
+                    continue
+            except FOR_THE_HOST:
+                raise
+            except BaseException as raised:
+                error = raised
+            del self._waiters[waiter]
+            waiter.task.kernel.wake(waiter.task, error=error)
+            run()
+            woken = True
+        return woken
+
+    def forget(self) -> None:
+        """Nobody waits any more."""
+        self._waiters.clear()
+
+    def _holds(self, waiter: _Waiter) -> bool:
+        with self._environment.refusing("a predicate of wait_until"):
+            answer = waiter.task.context.run(waiter.predicate)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise WorkflowUsageError("a predicate of wait_until is async; make it a plain function")
+        return bool(answer)
+
+
+async def wait_until(predicate: Callable[[], object]) -> None:
+    """Wait until ``predicate()`` is true; it still is when this returns.
+
+    It is called whenever the run comes to rest, and may only look: what changes its answer is the
+    run's own state. What it raises is raised here.
+    """
+    task = current_task()
+    await task.kernel.predicates.wait(task, predicate)
