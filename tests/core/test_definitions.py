@@ -1,27 +1,33 @@
 """Definitions: what can be a workflow or an activity, and how calls of it are stored."""
 
+import contextvars
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aion_core.authoring.activities import (
+from aion_core.authoring.activities import AsyncActivity, SyncActivity, activity
+from aion_core.authoring.attempt import (
     ActivityInfo,
-    AsyncActivity,
-    SyncActivity,
-    activity,
     activity_info,
+    entered_activity,
+    heartbeat,
+    last_heartbeat,
 )
+from aion_core.authoring.queries import Query
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.signature import CallSignature
 from aion_core.authoring.timing import now
+from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
 from aion_core.errors import AionError, InvalidIdError, NotInWorkflowError, PayloadError
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.payloads import JSON, Payload, PayloadConverter
-from aion_core.policies import RetryPolicy
+from aion_core.policies import ActivityOptions, Limit, RetryPolicy
 
 CONVERTER = PayloadConverter()
 
@@ -158,19 +164,87 @@ def test_options_keep_what_they_do_not_name() -> None:
     assert limited.options(key="k").options(start_to_close=3).settings.key == "k"
 
 
+SETTINGS: dict[str, Any] = {
+    "retry": RetryPolicy(max_attempts=2),
+    "start_to_close": 3,
+    "schedule_to_close": timedelta(days=1),
+    "heartbeat_timeout": 60,
+    "limit": Limit("carrier", concurrency=4),
+    "on_cancel": "abandon",
+    "cancel_grace": 5,
+}
+
+
+def test_every_setting_of_an_activity_can_be_given_to_it_or_to_one_call() -> None:
+    given = activity(**SETTINGS)(plain).settings
+    assert given == activity(plain).options(**SETTINGS).settings == ActivityOptions(**SETTINGS)
+
+
+def test_options_that_are_not_given_change_nothing() -> None:
+    assert activity(**SETTINGS)(plain).options().settings == ActivityOptions(**SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"on_cancel": "never"}, {"cancel_grace": -1}, {"heartbeat_timeout": 0}],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_one_is_refused_at_once(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting)) + "|duration"):
+        activity(**setting)
+    with pytest.raises(ValueError, match=next(iter(setting)) + "|duration"):
+        activity(plain).options(**setting)
+
+
 def test_a_key_that_cannot_be_one_is_refused_at_once() -> None:
     with pytest.raises(InvalidIdError):
         activity(plain).options(key="")
 
 
-def test_a_signal_has_a_printable_name() -> None:
+MESSAGES: list[Callable[[Any], object]] = [
+    lambda name: Signal(name, int),
+    lambda name: Query(name, int),
+    lambda name: Update(name, int, int),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_has_a_printable_name(message: Callable[[Any], object]) -> None:
     with pytest.raises(ValueError, match="non-empty printable"):
-        Signal("\n", int)
+        message("\n")
+    with pytest.raises(TypeError, match="name is text, not 7"):
+        message(7)
 
 
-def test_activity_info_is_for_activities() -> None:
-    with pytest.raises(AionError, match="only inside an activity"):
-        activity_info()
+def test_a_workflow_sorts_what_it_accepts() -> None:
+    signal, query, update = Signal("a", int), Query("a", int), Update("a", int, int)
+    accepts = workflow(accepts=[signal, query, update])(plain).accepts
+    assert accepts is not None
+    assert (accepts.signals, accepts.queries, accepts.updates) == (
+        {"a": signal},
+        {"a": query},
+        {"a": update},
+    )
+
+
+def test_a_workflow_that_does_not_say_what_it_accepts_has_no_list() -> None:
+    assert workflow(plain).accepts is None
+
+
+def test_something_else_is_not_accepted() -> None:
+    with pytest.raises(TypeError, match="accepts signals, queries and updates, not 'approval'"):
+        workflow(accepts=["approval"])(plain)  # type: ignore[list-item]
+
+
+def test_two_messages_of_a_kind_have_two_names() -> None:
+    with pytest.raises(ValueError, match="which have the same name; give each its own"):
+        workflow(accepts=[Signal("a", int), Signal("a", str)])(plain)
+
+
+@pytest.mark.parametrize("ask", [activity_info, heartbeat, last_heartbeat])
+def test_what_concerns_an_attempt_is_for_activities(ask: Callable[[], object]) -> None:
+    with pytest.raises(AionError, match=rf"^{ask.__name__}\(\) works only inside an activity"):
+        ask()
 
 
 def info(activity_id: str, attempt: int) -> ActivityInfo:
@@ -189,6 +263,56 @@ def test_the_idempotency_key_is_the_same_for_all_attempts_of_a_call() -> None:
 
 def test_the_idempotency_key_is_another_for_another_call() -> None:
     assert info("activity:0", 1).idempotency_key != info("activity:1", 1).idempotency_key
+
+
+class Attempt:
+    """An attempt that keeps its heartbeats."""
+
+    def __init__(self, last_heartbeat: Payload | None = None) -> None:
+        self.info = info("activity:0", 2)
+        self.converter = CONVERTER
+        self.last_heartbeat = last_heartbeat
+        self.kept: list[Payload] = []
+
+    def heartbeat(self, details: Payload) -> None:
+        self.kept.append(details)
+
+
+def entered(attempt: Attempt) -> contextvars.Context:
+    context = contextvars.copy_context()
+    context.run(entered_activity, attempt)
+    return context
+
+
+def test_details_of_a_heartbeat_are_kept_as_json_has_them() -> None:
+    attempt = Attempt()
+    entered(attempt).run(heartbeat, {"at": [1, "a", None]})
+    assert [payload.data for payload in attempt.kept] == [b'{"at":[1,"a",null]}']
+
+
+def test_a_heartbeat_comes_from_a_thread_of_the_activity() -> None:
+    attempt = Attempt()
+    thread = threading.Thread(target=entered(attempt).run, args=[heartbeat, 7])
+    thread.start()
+    thread.join()
+    assert [payload.data for payload in attempt.kept] == [b"7"]
+
+
+def test_details_without_a_form_in_json_are_refused() -> None:
+    attempt = Attempt()
+    with pytest.raises(PayloadError):
+        entered(attempt).run(heartbeat, float("nan"))
+    assert attempt.kept == []
+
+
+def test_the_details_of_a_former_attempt_come_back() -> None:
+    last = CONVERTER.encode({"at": 3}, Any)
+    assert entered(Attempt(last)).run(last_heartbeat) == {"at": 3}
+    assert entered(Attempt()).run(last_heartbeat) is None
+
+
+def test_an_activity_knows_its_call() -> None:
+    assert entered(Attempt()).run(activity_info) == info("activity:0", 2)
 
 
 SIGNATURE = CallSignature(plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aion_runtime as aion
 from aion_runtime.testing.script import cancel, fire, outcome, signal
 from tests.golden.acts import charge, refund, render, ship, watch
-from tests.golden.tales import Failed, Tale
+from tests.golden.tales import Failed, Tale, Value
 
 stop = aion.Signal("stop", str)
 
@@ -13,7 +13,7 @@ LONG = 1_000_000.0
 
 
 @aion.workflow
-async def in_sequence(amount: int) -> list[object]:
+async def in_sequence(amount: int) -> list[Value]:
     paid = await charge(amount)
     sent = await ship(f"for {paid}")
     return [paid, sent, await render(3)]
@@ -69,9 +69,9 @@ async def given_up() -> list[str]:
 
 
 @aion.workflow
-async def done_all_the_same() -> list[object]:
+async def done_all_the_same() -> list[Value]:
     """What an activity did although it was to stop is not lost on its caller."""
-    done: list[object] = []
+    done: list[Value] = []
 
     async def stopper(scope: aion.CancelScope) -> None:
         done.append(await stop.receive())

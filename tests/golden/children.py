@@ -5,7 +5,7 @@ from __future__ import annotations
 import aion_runtime as aion
 from aion_runtime.testing.script import cancel, fire, outcome, signal, terminate
 from tests.golden.acts import charge, refund, ship
-from tests.golden.tales import Tale
+from tests.golden.tales import Tale, Value
 
 go = aion.Signal("go", int)
 
@@ -57,7 +57,7 @@ async def many_children() -> list[int]:
 
 
 @aion.workflow
-async def spawning() -> list[object]:
+async def spawning() -> list[Value]:
     handle = await waiting.options(workflow_id="spawned").spawn(10)
     sent = await ship("a")
     await handle.signal(go, 5)

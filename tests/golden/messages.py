@@ -5,7 +5,7 @@ from __future__ import annotations
 import aion_runtime as aion
 from aion_runtime.testing.script import ask, cancel, fire, outcome, signal, start, update
 from tests.golden.acts import charge, ship
-from tests.golden.tales import Tale
+from tests.golden.tales import Tale, Value
 
 word = aion.Signal("word", str)
 amount = aion.Signal("amount", int)
@@ -15,10 +15,10 @@ deliver = aion.Update("deliver", str, str)
 
 
 @aion.workflow(accepts=[word, amount])
-async def receiving() -> list[object]:
+async def receiving() -> list[Value]:
     first = await amount.receive()
     await aion.sleep(10)
-    got: list[object] = [first]
+    got: list[Value] = [first]
     try:
         while True:
             got.append(word.receive_nowait())

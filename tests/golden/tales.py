@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
 from aion_core.authoring.workflows import Workflow
 from aion_runtime.testing.script import Item, Script
+
+Value: TypeAlias = int | str | bool
 
 OPEN = object()
 """In place of a result: the workflow goes on after its script."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 import aion_runtime as aion
 from aion_runtime.testing.script import cancel, fire, outcome, signal
 from tests.golden.acts import ship
-from tests.golden.tales import Tale
+from tests.golden.tales import Tale, Value
 
 go = aion.Signal("go", int)
 
@@ -25,8 +25,8 @@ async def sleeper() -> list[str]:
 
 
 @aion.workflow
-async def too_slow() -> list[object]:
-    done: list[object] = []
+async def too_slow() -> list[Value]:
+    done: list[Value] = []
     for _ in range(2):
         try:
             with aion.fail_after(30):
@@ -60,8 +60,8 @@ async def nested() -> list[bool]:
 
 
 @aion.workflow
-async def moved_deadline() -> list[object]:
-    done: list[object] = []
+async def moved_deadline() -> list[Value]:
+    done: list[Value] = []
     with aion.move_on_after(50) as scope:
         while True:
             done.append(await go.receive())
@@ -71,9 +71,9 @@ async def moved_deadline() -> list[object]:
 
 
 @aion.workflow
-async def reminder() -> list[object]:
+async def reminder() -> list[Value]:
     """A timer with a name: started, started anew, cancelled, and fired."""
-    done: list[object] = []
+    done: list[Value] = []
     timer = aion.start_timer("reminder", 100)
 
     async def watcher() -> None:

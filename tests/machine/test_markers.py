@@ -142,7 +142,7 @@ def test_a_side_effect_is_a_plain_function() -> None:
         with pytest.raises(TypeError, match="takes a plain function without arguments"):
             await side_effect(throw)  # type: ignore[unused-coroutine]
         with pytest.raises(SideEffectError, match="is async; make it a plain function"):
-            await side_effect(partial(throw), int)  # type: ignore[arg-type]
+            await side_effect(partial(throw), int)
 
     assert kinds(driven(main).history)[-1] == "WorkflowCompleted"
 
@@ -190,7 +190,7 @@ def test_an_uncaught_failure_of_a_side_effect_fails_the_run_with_its_cause() -> 
 def test_a_side_effect_that_does_not_fit_its_type_has_failed() -> None:
     async def main() -> None:
         with pytest.raises(SideEffectError, match="PayloadError"):
-            await side_effect(lambda: "one", int)  # type: ignore[arg-type, return-value]
+            await side_effect(lambda: "one", int)
 
     driver = driven(main)
     assert kinds(driver.history)[-1] == "WorkflowCompleted"

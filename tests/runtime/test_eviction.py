@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -311,7 +312,8 @@ async def send(
 ) -> None:
     match item:
         case int():
-            await engine.get("w").signal(go, item)
+            with suppress(aion.WorkflowClosedError):
+                await engine.get("w").signal(go, item)
         case float():
             bench.clock.jump(item)
         case Outcome():

@@ -1,5 +1,8 @@
-"""Right uses: mypy accepts every line, and knows the types that come back."""
+"""Right uses: type checkers accept every line, and know the types that come back."""
 
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import assert_type
 
@@ -32,11 +35,29 @@ def render(receipt: Receipt, *, copies: int = 1) -> bytes:
 async def note() -> None: ...
 
 
+@aion.activity(
+    name="ship goods",
+    schedule_to_close=timedelta(days=1),
+    heartbeat_timeout=60,
+    limit=aion.Limit("carrier", concurrency=4, rate=(100, 60)),
+    on_cancel="abandon",
+    cancel_grace=5,
+    aliases=("ship",),
+)
+def ship(receipt: Receipt) -> str | None:
+    aion.heartbeat({"at": aion.activity_info().attempt})
+    return str(aion.last_heartbeat())
+
+
 approval = aion.Signal("approval", bool)
 limit = aion.Signal("limit", int | None)
+progress = aion.Query("progress", str)
+found = aion.Query("found", Receipt | None)
+add = aion.Update("add", int, Receipt | None)
+rename = aion.Update("rename", str, str)
 
 
-@aion.workflow(accepts=[approval, limit])
+@aion.workflow(accepts=[approval, limit, progress, add])
 async def checkout(order: Order, rush: bool = False) -> Receipt:
     receipt = await charge(order)
     assert_type(receipt, Receipt)
@@ -63,12 +84,95 @@ async def plain() -> None:
     await aion.sleep(1)
 
 
+@aion.workflow
+async def parent(order: Order) -> int:
+    assert_type(await checkout(order), Receipt)
+    assert_type(await checkout(order, rush=True), Receipt)
+    handle = await checkout.spawn(order)
+    assert_type(handle, aion.ChildHandle[Receipt])
+    assert_type(await handle.result(), Receipt)
+    await handle.signal(approval, True)
+    handle.cancel()
+    other = checkout.options(workflow_id="order-1", on_parent_close="abandon")
+    assert_type(await other(order), Receipt)
+    assert_type(await other.spawn(order), aion.ChildHandle[Receipt])
+    await limit.send("order-2", None)
+    async with aion.open_nursery() as nursery:
+        nursery.start_soon(plain)
+        nursery.start_soon(partial(checkout, rush=True), order)
+        nursery.start_soon(handle.signal, approval, True)
+    assert_type(await aion.gather(checkout(order), charge(order)), tuple[Receipt, Receipt])
+    if aion.workflow_info().continue_as_new_suggested:
+        parent.continue_as_new(order)
+    checkout.continue_as_new(order, rush=True)
+
+
+@aion.workflow
+async def answering(order: Order) -> None:
+    state = "begun"
+
+    async def change(number: int) -> Receipt | None:
+        return await charge(order) if number else None
+
+    def check(number: int) -> None:
+        if number < 0:
+            raise aion.ApplicationError("only more")
+
+    progress.answer(lambda: state)
+    found.answer(lambda: None)
+    add.handle(change, validator=check)
+    add.handle(lambda number: Receipt(number) if number else None)
+    rename.handle(str.upper)
+    async with aion.saga() as s:
+        s.compensate(charge, order)
+        s.compensate(note)
+        s.compensate(partial(render, copies=2), Receipt(1))
+        s.compensate(checkout, order)
+        s.compensate(approval.send, "order-3", False)
+    await aion.wait_until(lambda: aion.workflow_info().all_handlers_finished)
+
+
+@aion.workflow
+async def asking() -> None:
+    timer = aion.start_timer("reminder", timedelta(hours=1))
+    assert_type(timer, aion.NamedTimer)
+    assert_type(await timer.wait(), bool)
+    assert_type(timer.cancel(), bool)
+    assert_type(timer.is_running, bool)
+    assert_type(aion.rng(), random.Random)
+    assert_type(aion.uuid4(), uuid.UUID)
+    assert_type(aion.patched("new way"), bool)
+    assert_type(await aion.side_effect(number), int)
+    assert_type(await aion.side_effect(lambda: 1, int), int)
+    assert_type(await aion.side_effect(lambda: None, int | None), int | None)
+    aion.set_attributes(stage="paid", due=datetime(2024, 3, 1, tzinfo=UTC), tags=["a"])
+    aion.set_attributes({"due date": None})
+    assert_type(aion.workflow_info(), aion.WorkflowInfo)
+    assert_type(aion.is_replaying(), bool)
+    aion.logger.info("at %s", aion.now(), extra={"n": 1})
+    aion.logger.exception("failed", exc_info=ValueError())
+    assert_type(await aion.race(charge(Order("1")), render(Receipt(1))), Receipt | bytes)
+    assert_type(await aion.map(charge, [Order("1")], limit=4), list[Receipt])
+    sender, receiver = aion.open_memory_channel[int](0)
+    await sender.send(1)
+    assert_type(await receiver.receive(), int)
+
+
+def number() -> int:
+    return 1
+
+
 async def call(engine: aion.Engine) -> None:
     handle = await engine.start(checkout, Order("1"), True, workflow_id="order-1")
     assert_type(handle, aion.WorkflowHandle[Receipt])
     assert_type(await handle.result(), Receipt)
     await handle.signal(approval, True)
     await handle.signal(limit, None)
+    assert_type(await handle.query(progress), str)
+    assert_type(await handle.query(found), Receipt | None)
+    assert_type(await handle.update(add, 3), Receipt | None)
+    await handle.cancel("enough")
+    await handle.terminate()
     assert_type(await engine.start(plain), aion.WorkflowHandle[None])
     assert_type(await engine.start(partial(checkout, Order("1"))), aion.WorkflowHandle[Receipt])
 

@@ -1,7 +1,19 @@
-"""Wrong uses: mypy rejects every marked line; a mark that it has no use for is an error itself."""
+"""Wrong uses: type checkers reject every marked line; a mark without use is an error itself."""
 
 import aion_runtime as aion
-from tests.typecheck.right import Order, Receipt, approval, charge, checkout, plain, render
+from tests.typecheck.right import (
+    Order,
+    Receipt,
+    add,
+    approval,
+    charge,
+    checkout,
+    found,
+    limit,
+    plain,
+    progress,
+    render,
+)
 
 
 @aion.workflow
@@ -26,6 +38,54 @@ async def in_a_workflow(order: Order) -> None:
         nursery.start_soon(charge(order))  # type: ignore[arg-type]
         nursery.start_soon(len, "abc")  # type: ignore[arg-type]
     await aion.sleep("1")  # type: ignore[arg-type]
+    await charge.options(on_cancel="never")(order)  # type: ignore[arg-type]
+    await charge.options(limit="carrier")(order)  # type: ignore[arg-type]
+    await charge.options(cancel_grace="5")(order)  # type: ignore[arg-type]
+    aion.start_timer(5, "reminder")  # type: ignore[arg-type]
+    aion.patched(7)  # type: ignore[arg-type]
+    await aion.side_effect(charge)  # type: ignore[arg-type, unused-coroutine]
+    await aion.side_effect(lambda: "a", "int | ")  # type: ignore[call-overload]
+    await aion.side_effect(lambda a: "a", str)  # type: ignore[arg-type, misc]
+    _one: int = await aion.race(charge(order), render(Receipt(1)))  # type: ignore[arg-type]
+    _many: list[int] = await aion.map(charge, [order])  # type: ignore[arg-type]
+    await aion.map(charge, [7])  # type: ignore[arg-type]
+    aion.set_attributes("paid")  # type: ignore[arg-type]
+    aion.logger.info("a", exc_inf=True)  # type: ignore[call-arg]
+    aion.heartbeat(1, 2)  # type: ignore[call-arg]
+
+
+@aion.workflow
+async def with_children(order: Order) -> None:
+    await checkout(7)  # type: ignore[arg-type]
+    await checkout(order, rush=1)  # type: ignore[arg-type]
+    await checkout.spawn()  # type: ignore[call-arg]
+    checkout(order)  # type: ignore[unused-coroutine]
+    checkout.spawn(order)  # type: ignore[unused-coroutine]
+    await checkout.options(on_parent_close="kill")(order)  # type: ignore[arg-type]
+    await checkout.options(workflow_id=7)(order)  # type: ignore[arg-type]
+    handle = await checkout.spawn(order)
+    _number: int = await handle.result()  # type: ignore[assignment]
+    await handle.signal(approval, "yes")  # type: ignore[misc]
+    await limit.send("order-1", "none")  # type: ignore[arg-type]
+    checkout.continue_as_new(7)  # type: ignore[arg-type]
+
+
+@aion.workflow
+async def with_messages(order: Order) -> None:
+    async def change(amount: str) -> Receipt | None: ...
+
+    progress.answer(lambda: 7)  # type: ignore[arg-type, return-value]
+    progress.answer(charge)  # type: ignore[arg-type]
+    found.answer(lambda amount: None)  # type: ignore[arg-type, misc]
+    add.handle(change)  # type: ignore[arg-type]
+    add.handle(lambda: None)  # type: ignore[arg-type]
+    add.handle(lambda amount: "a")  # type: ignore[arg-type]
+    add.handle(lambda amount: None, validator=change)  # type: ignore[arg-type]
+    async with aion.saga() as s:
+        s.compensate(charge, 7)  # type: ignore[arg-type]
+        s.compensate(charge)  # type: ignore[arg-type]
+        s.compensate(charge(order))  # type: ignore[arg-type]
+        s.compensate(len, "abc")  # type: ignore[arg-type]
 
 
 async def with_an_engine(engine: aion.Engine) -> None:
@@ -38,6 +98,10 @@ async def with_an_engine(engine: aion.Engine) -> None:
     handle = await engine.start(checkout, Order("1"))
     await handle.signal(approval, "yes")  # type: ignore[misc]
     _number: int = await handle.result()  # type: ignore[assignment]
+    _state: int = await handle.query(progress)  # type: ignore[arg-type]
+    await handle.query(approval)  # type: ignore[arg-type]
+    await handle.update(add, "3")  # type: ignore[misc]
+    await handle.update(progress, 3)  # type: ignore[arg-type]
 
 
 @aion.workflow  # type: ignore[arg-type]
@@ -48,4 +112,8 @@ def not_async() -> int:
 aion.workflow(accepts=["approval"])  # type: ignore[list-item]
 aion.RetryPolicy(max_attempts="3")  # type: ignore[arg-type]
 aion.activity(retry=3)  # type: ignore[call-overload]
+aion.activity(on_cancel="never")  # type: ignore[call-overload]
+aion.Signal(7, int)  # type: ignore[arg-type]
+aion.Query("progress", 7)  # type: ignore[arg-type]
+aion.Update("add", int)  # type: ignore[call-arg]
 Receipt(await_total=1)  # type: ignore[call-arg]

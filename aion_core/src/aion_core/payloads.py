@@ -17,6 +17,7 @@ import cattrs
 
 from aion_core.conversion import add_type, strict_converter, type_name
 from aion_core.errors import PayloadError
+from aion_core.json_text import read_json, write_json
 
 __all__ = ["JSON", "Payload", "PayloadCodec", "PayloadConverter"]
 
@@ -196,7 +197,7 @@ class PayloadConverter:
 
     def _dump(self, plain: object) -> Payload:
         try:
-            payload = Payload(JSON, _write_json(plain).encode())
+            payload = Payload(JSON, write_json(plain).encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(_explain_json(plain, error)) from error
         for codec in self._codecs:
@@ -228,21 +229,13 @@ def _through(codec: PayloadCodec, step: Callable[[Payload], Payload], payload: P
 
 
 _JSON_SCALARS = frozenset({str, int, bool})
-_write_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-_read_json = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 def _load(payload: Payload) -> object:
     if payload.content_type != JSON:
         raise PayloadError(f"$: no converter reads content of type {payload.content_type!r}")
     try:
-        return _read_json(payload.data.decode())
+        return read_json(payload.data.decode())
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"$: not JSON: {error}") from error
 

@@ -10,7 +10,7 @@ from aion_core.authoring.activities import Activity, activity
 from aion_core.authoring.attempt import ActivityInfo, activity_info, heartbeat, last_heartbeat
 from aion_core.authoring.changes import patched, side_effect
 from aion_core.authoring.children import ChildHandle
-from aion_core.authoring.concurrency import gather
+from aion_core.authoring.concurrency import gather, map, race  # noqa: A004
 from aion_core.authoring.drawing import rng, uuid4
 from aion_core.authoring.info import WorkflowInfo, is_replaying, set_attributes, workflow_info
 from aion_core.authoring.loglines import logger
@@ -65,9 +65,16 @@ from aion_core.errors import (
 )
 from aion_core.failures import Failure
 from aion_core.history import WorkflowSummary
-from aion_core.machine.kernel import checkpoint
+from aion_core.machine.channels import (
+    MemoryReceiveChannel,
+    MemorySendChannel,
+    open_memory_channel,
+)
 from aion_core.machine.nursery import Nursery, open_nursery
+from aion_core.machine.predicates import wait_until
 from aion_core.machine.scopes import CancelScope
+from aion_core.machine.sync import Event, Lock, Semaphore
+from aion_core.machine.tasks import checkpoint
 from aion_core.plugins import PluginManager
 from aion_core.policies import Limit, Rate, RetryPolicy
 from aion_core.status import WorkflowStatus
@@ -92,12 +99,16 @@ __all__ = [
     "CorruptHistoryError",
     "Engine",
     "EngineStoppedError",
+    "Event",
     "EventStore",
     "Failure",
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
     "Limit",
+    "Lock",
+    "MemoryReceiveChannel",
+    "MemorySendChannel",
     "NamedTimer",
     "NonDeterminismError",
     "NotInWorkflowError",
@@ -112,6 +123,7 @@ __all__ = [
     "RunPage",
     "Saga",
     "SchemaVersionError",
+    "Semaphore",
     "SequenceConflictError",
     "SideEffectError",
     "Signal",
@@ -147,12 +159,15 @@ __all__ = [
     "is_replaying",
     "last_heartbeat",
     "logger",
+    "map",
     "move_on_after",
     "now",
     "open_engine",
+    "open_memory_channel",
     "open_nursery",
     "open_store",
     "patched",
+    "race",
     "rng",
     "saga",
     "set_attributes",
@@ -161,6 +176,7 @@ __all__ = [
     "sleep_until",
     "start_timer",
     "uuid4",
+    "wait_until",
     "workflow",
     "workflow_info",
 ]

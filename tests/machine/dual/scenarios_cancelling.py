@@ -162,8 +162,9 @@ async def a_shield_put_up_late_protects_from_then_on(w: World, log: Log) -> None
 
 @gives("ValueError", (True, False))
 async def another_error_passes_a_cancelled_scope(w: World, log: Log) -> None:
+    scope = w.CancelScope()
     try:
-        with w.CancelScope() as scope:
+        with scope:
             scope.cancel()
             raise ValueError
     except ValueError as error:
@@ -173,8 +174,9 @@ async def another_error_passes_a_cancelled_scope(w: World, log: Log) -> None:
 
 @gives("ValueError", False)
 async def clean_up_that_fails_replaces_the_cancellation(w: World, log: Log) -> None:
+    scope = w.CancelScope()
     try:
-        with w.CancelScope() as scope:
+        with scope:
             scope.cancel()
             try:
                 await w.checkpoint()
@@ -196,8 +198,9 @@ async def a_group_loses_its_cancellations_at_the_scope(w: World, log: Log) -> No
         except w.Cancelled:
             raise ValueError from None
 
+    scope = w.CancelScope()
     try:
-        with w.CancelScope() as scope:
+        with scope:
             async with w.open_nursery() as nursery:
                 nursery.start_soon(waits)
                 nursery.start_soon(fails_when_stopped)
@@ -336,7 +339,19 @@ async def cancelling_a_nursery_leaves_tasks_beside_it_alone(w: World, log: Log) 
 
 
 @gives("refused")
-async def scopes_are_left_in_the_order_of_nesting(w: World, log: Log) -> None:
+async def an_outer_scope_is_not_left_before_an_inner_one(w: World, log: Log) -> None:
+    outer, inner = w.CancelScope(), w.CancelScope()
+    outer.__enter__()
+    inner.__enter__()
+    try:
+        outer.__exit__(None, None, None)
+    except RuntimeError:
+        log("refused")
+    inner.__exit__(None, None, None)
+
+
+@gives("refused")
+async def a_scope_is_left_only_once(w: World, log: Log) -> None:
     with w.CancelScope() as scope:
         pass
     try:

@@ -119,10 +119,9 @@ async def fail_after_is_quiet_in_time(w: World, log: Log) -> None:
 
 @gives("shielded work is done", 2.0)
 async def fail_after_is_quiet_when_a_shield_let_all_be_done(w: World, log: Log) -> None:
-    with w.fail_after(1):
-        with w.CancelScope(shield=True):
-            await w.sleep(2)
-            log("shielded work is done")
+    with w.fail_after(1), w.CancelScope(shield=True):
+        await w.sleep(2)
+        log("shielded work is done")
     log(w.now())
 
 

@@ -325,9 +325,8 @@ async def a_task_is_started_for_another_nursery(w: World, log: Log) -> None:
     async def starter(nursery: Any) -> None:
         nursery.start_soon(child, 5)
 
-    async with w.open_nursery() as outer:
-        async with w.open_nursery() as inner:
-            inner.start_soon(starter, outer)
+    async with w.open_nursery() as outer, w.open_nursery() as inner:
+        inner.start_soon(starter, outer)
     log("done")
 
 

@@ -113,11 +113,10 @@ async def a_waiter_that_gives_up_loses_its_place(w: World, log: Log) -> None:
         async with lock:
             log("c in")
 
-    async with w.open_nursery() as nursery:
-        async with lock:
-            nursery.start_soon(gives_up)
-            nursery.start_soon(waits)
-            await w.sleep(5)
+    async with w.open_nursery() as nursery, lock:
+        nursery.start_soon(gives_up)
+        nursery.start_soon(waits)
+        await w.sleep(5)
 
 
 @gives("RuntimeError")
@@ -130,10 +129,9 @@ async def only_the_owner_releases_a_lock(w: World, log: Log) -> None:
         except RuntimeError:
             log("RuntimeError")
 
-    async with w.open_nursery() as nursery:
-        async with lock:
-            nursery.start_soon(other)
-            await w.sleep(1)
+    async with w.open_nursery() as nursery, lock:
+        nursery.start_soon(other)
+        await w.sleep(1)
 
 
 @gives("RuntimeError", "RuntimeError")
@@ -159,10 +157,9 @@ async def a_lock_is_tried_without_waiting(w: World, log: Log) -> None:
         except w.WouldBlock as error:
             log((lock.locked(), type(error).__name__))
 
-    async with w.open_nursery() as nursery:
-        async with lock:
-            nursery.start_soon(tries)
-            await w.sleep(1)
+    async with w.open_nursery() as nursery, lock:
+        nursery.start_soon(tries)
+        await w.sleep(1)
     log(lock.locked())
     lock.acquire_nowait()
     log("acquired")

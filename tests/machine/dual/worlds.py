@@ -1,7 +1,7 @@
 """The two worlds in which a scenario runs: real trio, and a real workflow machine."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -77,9 +77,9 @@ def gives(*entries: object) -> Callable[[Code], Scenario]:
     return lambda code: Scenario(code, (list(entries),))
 
 
-def gives_one_of(*outcomes: Outcome) -> Callable[[Code], Scenario]:
+def gives_one_of(*outcomes: Sequence[object]) -> Callable[[Code], Scenario]:
     """The decorated scenario logs one of these, by the order in which its tasks run."""
-    return lambda code: Scenario(code, outcomes)
+    return lambda code: Scenario(code, tuple(map(list, outcomes)))
 
 
 def shape(error: BaseException) -> object:

@@ -15,7 +15,7 @@ from aion_core.authoring.naming import checked_aliases
 from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
 from aion_core.ids import ActivityId, keyed_position, position
-from aion_core.machine.kernel import current_task_or_none
+from aion_core.machine.tasks import current_task_or_none
 from aion_core.policies import ActivityOptions, Limit, OnCancel, RetryPolicy
 
 __all__ = [

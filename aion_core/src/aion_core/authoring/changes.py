@@ -11,8 +11,8 @@ from typing import Any, TypeVar, overload
 from typing_extensions import TypeForm
 
 from aion_core.errors import SideEffectError
-from aion_core.machine.kernel import current_task
 from aion_core.machine.markers import SIDE_EFFECT
+from aion_core.machine.tasks import current_task
 from aion_core.payloads import Payload
 
 __all__ = ["patched", "side_effect"]
@@ -41,7 +41,7 @@ def patched(id: str) -> bool:
 @overload
 async def side_effect(fn: Callable[[], T]) -> T: ...
 @overload
-async def side_effect(fn: Callable[[], T], type: TypeForm[T]) -> T: ...
+async def side_effect(fn: Callable[[], object], type: TypeForm[T]) -> T: ...
 async def side_effect(fn: Callable[[], object], type: TypeForm[T] | None = None) -> T:
     """Call a small function that is not deterministic, and record what it returns.
 

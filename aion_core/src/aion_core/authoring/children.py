@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from aion_core.authoring.belonging import task_of
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.signature import CallSignature
 from aion_core.ids import WorkflowId
 from aion_core.machine.children import Child
-from aion_core.machine.environment import Environment
+from aion_core.machine.kernel import Kernel
 
 __all__ = ["ChildHandle"]
 
@@ -24,8 +23,8 @@ class ChildHandle(Generic[R_co]):
         workflow_id: of the child.
     """
 
-    def __init__(self, environment: Environment, child: Child, signature: CallSignature) -> None:
-        self._environment = environment
+    def __init__(self, kernel: Kernel, child: Child, signature: CallSignature) -> None:
+        self._kernel = kernel
         self._child = child
         self._signature = signature
         self.workflow_id: WorkflowId = child.workflow_id
@@ -37,9 +36,9 @@ class ChildHandle(Generic[R_co]):
             ChildWorkflowError: it failed, was cancelled or ended from outside, or could not be
                 started.
         """
-        task = task_of(self._environment, self)
-        payload = await self._environment.children.wait(task, self._child)
-        result: R_co = self._signature.decode_result(payload, self._environment.converter)
+        task = self._kernel.user_of("child")
+        payload = await task.environment.children.wait(task, self._child)
+        result: R_co = self._signature.decode_result(payload, task.environment.converter)
         return result
 
     async def signal(self, signal: Signal[T], value: T) -> None:
@@ -48,13 +47,13 @@ class ChildHandle(Generic[R_co]):
         Raises:
             PayloadError: the value does not fit the signal's type.
         """
-        task_of(self._environment, self)
+        self._kernel.user_of("child")
         await signal.send(self.workflow_id, value)
 
     def cancel(self) -> None:
         """Ask it to stop, once; `result` says what it did. One that has ended is left alone."""
-        task = task_of(self._environment, self)
-        self._environment.children.cancel(task, self._child)
+        task = self._kernel.user_of("child")
+        task.environment.children.cancel(task, self._child)
 
     def __repr__(self) -> str:
         return f"<handle of child {self.workflow_id!r}>"

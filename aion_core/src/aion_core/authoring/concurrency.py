@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
-from aion_core.errors import WorkflowUsageError
-from aion_core.machine.nursery import open_nursery
+from aion_core.errors import Cancelled, WorkflowUsageError
+from aion_core.machine.nursery import Nursery, open_nursery
 from aion_core.machine.sync import Semaphore
+from aion_core.machine.tasks import checkpoint_if_cancelled
 
 __all__ = ["gather", "map", "race"]
 
@@ -48,6 +49,7 @@ async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     async with open_nursery() as nursery:
         for index, awaitable in enumerate(awaitables):
             nursery.start_soon(keep, index, awaitable)
+    _pass_on_cancellation(nursery)
     return tuple(results)
 
 
@@ -88,6 +90,8 @@ async def race(*awaitables: Awaitable[Any]) -> Any:
     async with open_nursery() as nursery:
         for awaitable in awaitables:
             nursery.start_soon(run, awaitable)
+    if not outcomes:
+        raise Cancelled
     value, error = outcomes[0]
     outcomes.clear()
     if error is None:
@@ -121,15 +125,24 @@ async def map(  # noqa: A001  as aion.map
             results[index] = await fn(todo[index])
         else:
             async with slots:
+                # The slot may be that of a task which failed, and so has stopped the rest.
+                await checkpoint_if_cancelled()
                 results[index] = await fn(todo[index])
 
     async with open_nursery() as nursery:
         for index in range(len(todo)):
             nursery.start_soon(run, index)
+    _pass_on_cancellation(nursery)
     return results
 
 
-def _check_calls(name: str, awaitables: tuple[Awaitable[Any], ...]) -> None:
+def _pass_on_cancellation(nursery: Nursery) -> None:
+    """What was cancelled from elsewhere has no result: an activity may be, by an operator."""
+    if nursery.cancel_scope.cancelled_caught:
+        raise Cancelled
+
+
+def _check_calls(name: str, awaitables: tuple[object, ...]) -> None:
     for position, awaitable in enumerate(awaitables):
         if inspect.isawaitable(awaitable):
             continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import uuid
 
-from aion_core.machine.kernel import current_task
 from aion_core.machine.randomness import next_random, next_uuid
+from aion_core.machine.tasks import current_task
 
 __all__ = ["rng", "uuid4"]
 

@@ -11,7 +11,7 @@ import attrs
 from aion_core.commands import UpdateSearchAttributes
 from aion_core.events import ParentRef
 from aion_core.ids import RunId, WorkflowId, position
-from aion_core.machine.kernel import current_task
+from aion_core.machine.tasks import current_task
 from aion_core.values import AttributeValue, checked_attributes, merged_attributes
 
 __all__ = ["WorkflowInfo", "is_replaying", "set_attributes", "workflow_info"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from typing_extensions import Unpack
 
-from aion_core.machine.kernel import current_task_or_none
 from aion_core.machine.saying import LOGGER_NAME, LogLine
+from aion_core.machine.tasks import current_task_or_none
 
 if TYPE_CHECKING:
     from aion_core.machine.environment import Environment

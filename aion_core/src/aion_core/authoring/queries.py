@@ -10,15 +10,15 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import TypeForm
 
 from aion_core.authoring.naming import checked_name
-from aion_core.machine.kernel import current_task
+from aion_core.machine.tasks import current_task
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["Query"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Query(Generic[T]):
+class Query(Generic[T_co]):
     """A kind of question, by its name and the type of its answer.
 
     Args:
@@ -30,11 +30,11 @@ class Query(Generic[T]):
         ``await run.query(progress)``.
     """
 
-    def __init__(self, name: str, type: TypeForm[T]) -> None:
+    def __init__(self, name: str, type: TypeForm[T_co]) -> None:
         self.name = checked_name("a query", name)
         self.type = type
 
-    def answer(self, fn: Callable[[], T]) -> None:
+    def answer(self, fn: Callable[[], T_co]) -> None:
         """Have it answered by ``fn()``, from now on and after the workflow's end.
 
         ``fn`` is called between the steps of the workflow; it reads its state and changes nothing.

@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVarTuple, Unpack
 
 from aion_core.errors import ApplicationError, Cancelled, WorkflowUsageError
 from aion_core.machine.ending import ContinuedAsNew
-from aion_core.machine.kernel import FOR_THE_HOST
 from aion_core.machine.scopes import CancelScope
+from aion_core.machine.tasks import FOR_THE_HOST
 
 __all__ = ["Saga", "saga"]
 

@@ -9,7 +9,7 @@ from typing_extensions import TypeForm
 from aion_core.authoring.naming import checked_name
 from aion_core.errors import WouldBlock
 from aion_core.ids import validated_workflow_id
-from aion_core.machine.kernel import current_task
+from aion_core.machine.tasks import current_task
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["Signal", "WouldBlock"]

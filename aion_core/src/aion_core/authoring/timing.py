@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from aion_core.authoring.belonging import task_of
 from aion_core.errors import TooSlowError
 from aion_core.ids import named_timer
-from aion_core.machine.environment import Environment
-from aion_core.machine.kernel import current_task
+from aion_core.machine.kernel import Kernel
 from aion_core.machine.scopes import CancelScope
+from aion_core.machine.tasks import current_task
+from aion_core.machine.timers import Timers
 from aion_core.policies import seconds
 
 __all__ = [
@@ -77,8 +77,8 @@ class NamedTimer:
         name: as it was given to `start_timer`. All timers of a name are one in their run.
     """
 
-    def __init__(self, environment: Environment, name: str) -> None:
-        self._environment = environment
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        self._kernel = kernel
         self._id = named_timer(name)
         self.name = name
 
@@ -88,23 +88,25 @@ class NamedTimer:
         Raises:
             WorkflowUsageError: it has been cancelled before.
         """
-        task = task_of(self._environment, self)
-        return await self._environment.timers.wait_named(task, self._id)
+        return await self._timers.wait_named(self._kernel.user_of("timer"), self._id)
 
     def cancel(self) -> bool:
         """Stop it, and wake who waits for it. False when it is not running."""
-        task = task_of(self._environment, self)
-        return self._environment.timers.cancel_named(task, self._id)
+        return self._timers.cancel_named(self._kernel.user_of("timer"), self._id)
 
     @property
     def is_running(self) -> bool:
         """Will it still fire?"""
-        return self._environment.timers.is_running(self._id)
+        return self._timers.is_running(self._id)
 
     @property
     def has_fired(self) -> bool:
         """Has it fired since it was started last?"""
-        return self._environment.timers.has_fired(self._id)
+        return self._timers.has_fired(self._id)
+
+    @property
+    def _timers(self) -> Timers:
+        return self._kernel.environment.timers
 
     def __repr__(self) -> str:
         return f"<timer {self.name!r}>"
@@ -125,4 +127,4 @@ def start_timer(name: str, duration: float | timedelta) -> NamedTimer:
     environment = task.environment
     fire_at = environment.now + timedelta(seconds=seconds(duration))
     environment.timers.start_named(task, named_timer(name), fire_at)
-    return NamedTimer(environment, name)
+    return NamedTimer(task.kernel, name)

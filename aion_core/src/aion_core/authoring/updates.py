@@ -10,16 +10,16 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import TypeForm
 
 from aion_core.authoring.naming import checked_name
-from aion_core.machine.kernel import current_task
+from aion_core.machine.tasks import current_task
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["Update"]
 
 A = TypeVar("A")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Update(Generic[A, R]):
+class Update(Generic[A, R_co]):
     """A kind of request, by its name and the types of its argument and its answer.
 
     Args:
@@ -32,14 +32,14 @@ class Update(Generic[A, R]):
         ``await run.update(set_limit, 7)``.
     """
 
-    def __init__(self, name: str, arg_type: TypeForm[A], result_type: TypeForm[R]) -> None:
+    def __init__(self, name: str, arg_type: TypeForm[A], result_type: TypeForm[R_co]) -> None:
         self.name = checked_name("an update", name)
         self.arg_type = arg_type
         self.result_type = result_type
 
     def handle(
         self,
-        fn: Callable[[A], Awaitable[R]] | Callable[[A], R],
+        fn: Callable[[A], Awaitable[R_co]] | Callable[[A], R_co],
         validator: Callable[[A], object] | None = None,
     ) -> None:
         """Have it handled by ``fn(arg)``, from now on.

@@ -17,7 +17,7 @@ from aion_core.commands import ClosePolicy
 from aion_core.errors import Cancelled, NotInWorkflowError, WorkflowUsageError
 from aion_core.ids import ROOT_PATH, WorkflowId, validated_workflow_id
 from aion_core.machine.ending import ContinuedAsNew
-from aion_core.machine.kernel import Task, current_task_or_none
+from aion_core.machine.tasks import Task, current_task_or_none
 from aion_core.payloads import Payload, PayloadConverter
 
 __all__ = ["ChildOptions", "Workflow", "workflow"]
@@ -84,7 +84,8 @@ class Workflow(Generic[P, R_co]):
                 started.
             PayloadError: an argument or the result cannot be stored.
         """
-        return self._run(self._calling_task(), args, kwargs)
+        self._calling_task()
+        return self._run(args, kwargs)
 
     def spawn(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, ChildHandle[R_co]]:
         """Start it as a child, in a workflow, and go on at once.
@@ -93,7 +94,8 @@ class Workflow(Generic[P, R_co]):
             NotInWorkflowError: called outside a workflow.
             PayloadError: an argument cannot be stored.
         """
-        return self._spawn(self._calling_task(), args, kwargs)
+        self._calling_task()
+        return self._spawn(args, kwargs)
 
     def options(
         self, *, workflow_id: str | None = None, on_parent_close: ClosePolicy | None = None
@@ -161,7 +163,9 @@ class Workflow(Generic[P, R_co]):
             )
         return task
 
-    async def _run(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R_co:
+    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R_co:
+        # The task that awaits it, which need not be the one that made the call.
+        task = self._calling_task()
         environment = task.environment
         payload = await environment.children.run(
             task,
@@ -174,9 +178,8 @@ class Workflow(Generic[P, R_co]):
         result: R_co = self.signature.decode_result(payload, environment.converter)
         return result
 
-    async def _spawn(
-        self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> ChildHandle[R_co]:
+    async def _spawn(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ChildHandle[R_co]:
+        task = self._calling_task()
         environment = task.environment
         child = await environment.children.spawn(
             task,
@@ -186,7 +189,7 @@ class Workflow(Generic[P, R_co]):
             close_policy=self.as_child.close_policy,
             aliases=self.aliases,
         )
-        return ChildHandle(environment, child, self.signature)
+        return ChildHandle(task.kernel, child, self.signature)
 
     def __repr__(self) -> str:
         return f"<workflow {self.name!r} of {self.__module__}>"

@@ -14,9 +14,9 @@ from aion_core.codec.compiled import ENVELOPE, compile_reader
 from aion_core.codec.hooks import make_converter
 from aion_core.codec.instants import EPOCH
 from aion_core.codec.scheduled import ScheduledText
-from aion_core.codec.text import read_json, write_json
 from aion_core.errors import CorruptHistoryError
 from aion_core.ids import WorkflowId
+from aion_core.json_text import read_json, write_json
 
 __all__ = ["decode_event", "encode_event", "kind_of"]
 

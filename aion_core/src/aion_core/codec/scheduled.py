@@ -8,8 +8,8 @@ from typing import Any
 
 import cattrs
 
-from aion_core.codec.text import read_json, write_json
 from aion_core.events import ActivityScheduled
+from aion_core.json_text import read_json, write_json
 from aion_core.policies import ActivityOptions
 
 __all__ = ["ScheduledText"]

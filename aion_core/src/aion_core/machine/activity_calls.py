@@ -15,7 +15,7 @@ from aion_core.errors import (
     WorkflowUsageError,
 )
 from aion_core.ids import ActivityId
-from aion_core.machine.kernel import Task, checkpoint_if_cancelled, suspend
+from aion_core.machine.kernel import Task, suspend
 from aion_core.payloads import Payload
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class ActivityCalls:
             ActivityError: it failed for good.
             Cancelled: it was stopped because this task was cancelled.
         """
-        await checkpoint_if_cancelled()
+        if task.is_cancelled:
+            raise Cancelled
         activity_id = command.activity_id
         if command.options.key is not None:
             self._use_key(activity_id, command.options.key)

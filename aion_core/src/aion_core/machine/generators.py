@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import traceback
+from collections.abc import AsyncGenerator
 from types import AsyncGeneratorType
 from typing import Any, TypeAlias
 
@@ -40,8 +41,9 @@ class Generators:
         self._begun: list[AnyGenerator] = []
         self._sweep_at = _FEW
 
-    def begun(self, generator: AnyGenerator) -> None:
+    def begun(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Keep one that is iterated for the first time: the interpreter's ``firstiter`` hook."""
+        assert isinstance(generator, AsyncGeneratorType)
         self._begun.append(generator)
         if len(self._begun) >= self._sweep_at:
             self._begun = [each for each in self._begun if not _is_finished(each)]
@@ -56,7 +58,7 @@ class Generators:
         return None
 
 
-def leave_alone(generator: AnyGenerator) -> None:
+def leave_alone(generator: AsyncGenerator[Any, Any]) -> None:
     """Nothing of a run is finished by the interpreter: the ``finalizer`` hook."""
 
 

@@ -48,9 +48,8 @@ class RecordedIntents:
             # Made when it is first asked for: few activations have need of it.
             self._by_position = {}
             for event in self._intents:
-                match event:
-                    case e.ActivityScheduled():
-                        self._by_position[event.activity_id] = event
-                    case e.MarkerRecorded():
-                        self._by_position[event.position] = event
+                if type(event) is e.ActivityScheduled:
+                    self._by_position[event.activity_id] = event
+                elif type(event) is e.MarkerRecorded:
+                    self._by_position[event.position] = event
         return self._by_position.get(position)

@@ -106,6 +106,12 @@ def same_intent(
     Args:
         same: when two stored values are the same; by default to the byte.
     """
+    if type(command) is c.RunActivity and type(recorded) is e.ActivityScheduled:
+        # Most of all commands; what follows comes to the same, later.
+        if command.activity_id != recorded.activity_id:
+            return False
+        name = recorded.activity_type
+        return name == command.activity_type or name in command.aliases
     family = _FAMILIES[type(command)]
     if type(recorded) is not family.event:
         return False

@@ -44,7 +44,7 @@ class CrashDifference(AssertionError):
         self.crashes = tuple(crashes)
         self.differences = tuple(differences)
         where = " and then ".join(map(str, crashes))
-        items = ", ".join(_text(burst) for burst in script) or "nothing"
+        items = ", ".join(_text(burst) for burst in script if burst) or "nothing"
         super().__init__(
             "\n".join(
                 [
@@ -142,7 +142,7 @@ async def explore_crashes(
         result=told[1] if told is not None and told[0] == "value" else None,
         failure=None if told is None or told[0] == "value" else (told[0], str(told[1])),
         history=expected.histories.get(scene.workflow_id, ()),
-        script=undisturbed.played,
+        script=[burst for burst in undisturbed.played if burst],
         appends=undisturbed.appends,
         runs=runs,
     )

@@ -52,7 +52,8 @@ def differences(expected: Ending, found: Ending) -> Iterator[str]:
 
 
 def undisturbed(history: Sequence[e.HistoryEvent]) -> list[e.HistoryEvent]:
-    """A history without what a crash may change: times of recording, and re-deliveries.
+    """A history without what a crash may change: times of recording, re-deliveries, and what is
+    known of an attempt that was to stop.
 
     Run ids need no care: in an exploration they follow from the first one, which is fixed.
     """
@@ -72,9 +73,10 @@ def _stripped(
             changed["error"] = _without_stack(event.error)
         case e.MarkerRecorded(failure=Failure() as failure):
             changed["failure"] = _without_stack(failure)
-        case e.ActivityCancelled(detail=detail) if detail == OUTCOME_UNKNOWN:
-            # Of an attempt that was asked to stop before the crash nobody knows what became.
-            changed["detail"] = None
+        case e.ActivityCancelled(detail=detail):
+            # Of what was asked to stop before the crash nobody knows whether it had begun.
+            changed["attempt"] = None
+            changed["detail"] = None if detail == OUTCOME_UNKNOWN else detail
     return attrs.evolve(event, **changed)
 
 
