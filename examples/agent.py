@@ -3,9 +3,8 @@
     python examples/agent.py              # in a temporary store
     python examples/agent.py agent.db     # in a file that stays
 
-Every answer of the model and every use of a tool is an activity: what is recorded is not paid for
-or done again after a crash. A person must allow what is dangerous, however long that takes. The
-model here follows a script; put the call of a real one in its place.
+Each answer of the model, and each use of a tool, is an activity: once recorded it is not paid for
+or done again. What is dangerous waits for a person. The model here is a script; call a real one.
 """
 
 import sys
@@ -15,8 +14,6 @@ import attrs
 import trio
 
 import aion_runtime as aion
-
-MAX_TURNS = 20
 
 
 @attrs.frozen
@@ -30,8 +27,8 @@ class ToolCall:
 class Message:
     role: str
     text: str
-    calls: tuple[ToolCall, ...] = ()  # by the model
-    answers: str | None = None  # by a tool: the id of the call
+    calls: tuple[ToolCall, ...] = ()
+    answers: str | None = None  # the id of a call
 
 
 @attrs.frozen
@@ -54,7 +51,7 @@ async def ask_model(messages: list[Message]) -> Message:
 
 @aion.activity(name="list")
 async def list_files(directory: str) -> str:
-    return f"{directory}: 3 files"
+    return "3 files"
 
 
 @aion.activity(name="delete")
@@ -65,7 +62,7 @@ async def delete_files(directory: str) -> str:
 
 TOOLS = {tool.name: tool for tool in (list_files, delete_files)}
 DANGEROUS = ("delete",)
-
+MAX_TURNS = 20
 decide = aion.Update("decide", Verdict, None)
 waiting = aion.Query("waiting", tuple[ToolCall, ...])
 
@@ -77,19 +74,15 @@ async def agent(task: str) -> str:
 
     def check(verdict: Verdict) -> None:
         if verdict.call_id not in asked:
-            raise ValueError(f"no call {verdict.call_id!r} waits to be allowed")
-
-    def take(verdict: Verdict) -> None:
-        verdicts[verdict.call_id] = verdict.allowed
-        del asked[verdict.call_id]
-
-    waiting.answer(lambda: tuple(asked.values()))
-    decide.handle(take, validator=check)
+            raise ValueError(f"no call {verdict.call_id!r} waits for a verdict")
 
     async def is_allowed(call: ToolCall) -> bool:
         asked[call.id] = call
         await aion.wait_until(lambda: call.id in verdicts)
-        return verdicts[call.id]
+        return verdicts.pop(asked.pop(call.id).id)
+
+    waiting.answer(lambda: tuple(asked.values()))
+    decide.handle(lambda verdict: verdicts.update({verdict.call_id: verdict.allowed}), check)
 
     async def use_tool(call: ToolCall) -> Message:
         try:
@@ -116,7 +109,7 @@ async def main(store: str) -> None:
         while not (await run.describe()).status.is_closed:
             for call in await run.query(waiting):
                 print(f"allowing {call.tool} {call.argument}")
-                await run.update(decide, Verdict(call.id, allowed=True))
+                await run.update(decide, Verdict(call.id, allowed=True), update_id=call.id)
             await trio.sleep(0.02)
         print(await run.result())
 

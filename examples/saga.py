@@ -50,7 +50,8 @@ async def main(store: str) -> None:
             try:
                 print(f"{city}: {', '.join(await run.result())}")
             except aion.WorkflowFailedError as error:
-                print(f"{city}: not booked, {error.failure.message}")
+                reason = error.failure.cause or error.failure
+                print(f"{city}: not booked, {reason.message}")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ TALES = [
         keyed,
         [outcome(charge, 30, nth=2), [outcome(charge, 20), outcome(charge, 10)]],
         [20, 10, 30],
-        extras=[outcome(charge, NO, nth=1), fire(), cancel()],
+        extras=[cancel()],
     ),
     Tale(
         with_options,

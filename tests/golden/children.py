@@ -126,7 +126,7 @@ TALES = [
         many_children,
         [signal(go, 20, to="b"), signal(go, 10, to="a")],
         [11, 22],
-        extras=[cancel(), terminate(to="a"), cancel(to="b")],
+        extras=[terminate(to="a"), cancel(to="b"), terminate()],
     ),
     Tale(
         spawning,

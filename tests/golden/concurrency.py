@@ -218,7 +218,7 @@ TALES = [
         [outcome(ship, "b", nth=1), outcome(ship, "c", nth=1), outcome(ship, "a")]
         + [[outcome(ship, "C", nth=1), outcome(ship, "B")]],
         ["a", "bB", "cC"],
-        extras=[outcome(ship, ValueError("no")), fire(), cancel()],
+        extras=[outcome(ship, ValueError("no")), fire()],
     ),
     Tale(
         first_failure,
@@ -256,7 +256,7 @@ TALES = [
         [outcome(charge, 20, nth=1), outcome(charge, 30, nth=1), outcome(charge, 10)]
         + [outcome(charge, 40)],
         [10, 20, 30, 40],
-        extras=[outcome(charge, ValueError("no")), fire(), cancel()],
+        extras=[outcome(charge, ValueError("no")), fire()],
     ),
     Tale(
         with_event,

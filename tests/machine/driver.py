@@ -183,8 +183,8 @@ class Driver:
             name=name, arg=payload(arg), update_id=update_id or f"u{self._updates}"
         )
 
-    def child(self, workflow_type: str) -> e.ChildWorkflowStarted:
-        """The oldest open child of a type."""
+    def open_children(self) -> list[e.ChildWorkflowStarted]:
+        """The children of the run that have not ended, the oldest first."""
         starts: dict[str, e.ChildWorkflowStarted] = {}
         for event in self.history:
             match event:
@@ -200,7 +200,11 @@ class Driver:
                     del starts[event.child_key]
                 case _:
                     pass
-        return next(each for each in starts.values() if each.workflow_type == workflow_type)
+        return list(starts.values())
+
+    def child(self, workflow_type: str) -> e.ChildWorkflowStarted:
+        """The oldest open child of a type."""
+        return next(each for each in self.open_children() if each.workflow_type == workflow_type)
 
     def child_ended(
         self, workflow_type: str, outcome: a.ChildCompleted | a.ChildFailed | a.ChildCancelled

@@ -14,7 +14,7 @@ import aion_runtime as aion
 from aion_core.errors import ConfigError, VersionNotLoadedError
 from aion_core.events import UNVERSIONED
 from aion_core.payloads import PayloadConverter
-from aion_runtime.catalog import ResolvedDefinition, VersionPolicy, WorkflowCatalog
+from aion_runtime.catalog import ResolvedDefinition, VersionPolicy, WorkflowCatalog, call_of
 from aion_runtime.versions import content_hash
 
 OTHER = "h1:" + "0" * 32
@@ -224,3 +224,8 @@ def test_bad_aliases_are_refused_at_decoration(
 
     with pytest.raises(error, match=message):
         decorator(aliases=aliases)(fn)
+
+
+def test_options_for_a_child_are_not_given_to_start() -> None:
+    with pytest.raises(aion.WorkflowUsageError, match="workflow_id as an argument of start"):
+        call_of(parcel.options(workflow_id="c"), (1,))

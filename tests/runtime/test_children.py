@@ -193,10 +193,14 @@ async def test_an_id_that_somebody_else_has_is_an_error_of_the_parent(
             await other.signal(go, 1)
             await other.result()
         result = await (await engine.start(watching, workflow_id="parent")).result()
-        assert result.startswith("WorkflowAlreadyStartedError: workflow 'child' was already started")
+        assert result.startswith(
+            "WorkflowAlreadyStartedError: workflow 'child' was already started"
+        )
         await settled(engine)
         assert (await other.describe()).status.is_closed == is_closed
-    assert (await bench.kinds("child"))[1:] == [e.SignalReceived, e.WorkflowCompleted][: 2 * is_closed]
+    assert (await bench.kinds("child"))[1:] == [e.SignalReceived, e.WorkflowCompleted][
+        : 2 * is_closed
+    ]
     assert await bench.pending() == []
 
 
@@ -365,7 +369,7 @@ async def test_a_child_that_continues_as_new_returns_in_the_end(bench: MailBench
     @aion.workflow
     async def counting(left: int, total: int) -> int:
         if left:
-            await aion.sleep(1)
+            await go.receive()
             counting.continue_as_new(left - 1, total + 1)
         return total
 
@@ -375,9 +379,9 @@ async def test_a_child_that_continues_as_new_returns_in_the_end(bench: MailBench
 
     async with bench.engine(parent) as engine:
         handle = await engine.start(parent)
+        await settled(engine)
         for _ in range(3):
-            await settled(engine)
-            bench.clock.jump(1)
+            await engine.get("child").signal(go, 0)
         assert await handle.result() == 3
     assert (await bench.kinds("child")).count(e.WorkflowStarted) == 4
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import attrs
 
 from aion_core.authoring.activities import Activity
-from aion_core.authoring.workflows import Workflow
+from aion_core.authoring.workflows import ChildOptions, Workflow
 from aion_core.errors import (
     ConfigError,
     UnknownWorkflowTypeError,
@@ -147,7 +147,7 @@ def call_of(
     """Take apart what ``engine.start`` was given: a definition, or a ``partial`` of one.
 
     Raises:
-        WorkflowUsageError: it is neither.
+        WorkflowUsageError: it is neither, or has options for a child.
     """
     kwargs: Mapping[str, object] = {}
     definition = workflow
@@ -156,6 +156,11 @@ def call_of(
     if not isinstance(definition, Workflow):
         raise WorkflowUsageError(
             f"start takes a function decorated with @workflow, not {definition!r}"
+        )
+    if definition.as_child != ChildOptions():
+        raise WorkflowUsageError(
+            f"options of workflow {definition.name!r} are for calling it as a child; give start "
+            "the workflow itself, and the workflow_id as an argument of start"
         )
     return definition, args, kwargs
 

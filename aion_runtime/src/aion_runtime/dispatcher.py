@@ -163,7 +163,9 @@ class Dispatcher:
     async def settled(self) -> None:
         """Return when nothing waits to be loaded, stepped or written any more."""
         await self._residents.until_none(_is_busy)
-        await self._holder.settled()
+        while self._holder.is_busy:
+            await self._holder.settled()
+            await self._residents.until_none(_is_busy)
 
     def abandon(self) -> None:
         """The loops have ended: tell everybody who waits, and throw the code away."""

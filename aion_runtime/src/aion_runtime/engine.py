@@ -333,8 +333,9 @@ class Engine(EngineView):
 
 def _require_a(kind: type, message: object, method: str, example: str) -> None:
     if not isinstance(message, kind):
+        article = "an" if kind is Update else "a"
         raise WorkflowUsageError(
-            f"{method} takes a {kind.__name__}, not {message!r}; make one by {example}"
+            f"{method} takes {article} {kind.__name__}, not {message!r}; make one by {example}"
         )
 
 

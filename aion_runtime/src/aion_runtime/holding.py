@@ -95,6 +95,11 @@ class Holder:
         self._attempts.stop_all(entry)
         self._residents.let_go(entry)
 
+    @property
+    def is_busy(self) -> bool:
+        """Is something left to be written?"""
+        return self._keeper.is_busy
+
     async def settled(self) -> None:
         """Return when nothing is left to be written."""
         await self._keeper.settled()

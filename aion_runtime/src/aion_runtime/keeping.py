@@ -174,6 +174,11 @@ class Keeper:
                 # Asked for again when the run goes on; nobody waits for it.
                 assert mail.receipt is None
 
+    @property
+    def is_busy(self) -> bool:
+        """Is something left to be written?"""
+        return bool(self._jobs)
+
     async def settled(self) -> None:
         """Return when nothing is left to be written."""
         while self._jobs:

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 from aion_core.errors import Cancelled
 from aion_core.machine.saying import LogLine
+from aion_core.machine.tasks import MAX_AWAITS_IN_CLEANUP, Discarded
 
 __all__ = [
-    "MAX_AWAITS_IN_CLEANUP",
     "AnyGenerator",
     "Generators",
     "complaint",
@@ -26,9 +26,6 @@ __all__ = [
 ]
 
 AnyGenerator: TypeAlias = AsyncGeneratorType[Any, Any]
-
-MAX_AWAITS_IN_CLEANUP = 100
-"""How often clean-up code that is thrown away may try to await before it is given up."""
 
 _FEW = 64
 """So many generators are not worth looking through."""
@@ -70,7 +67,7 @@ def throw_away(generator: AnyGenerator, context: contextvars.Context) -> None:
             if attempt == 0:
                 context.run(closing.send, None)
             else:
-                context.run(closing.throw, GeneratorExit())
+                context.run(closing.throw, Discarded())
         except KeyboardInterrupt:
             raise
         except BaseException as error:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from aion_core.errors import Cancelled, WorkflowUsageError
 from aion_core.ids import ROOT_PATH, TaskPath
 from aion_core.machine.generators import (
-    MAX_AWAITS_IN_CLEANUP,
     AnyGenerator,
     Generators,
     complaint,
@@ -28,7 +27,9 @@ from aion_core.machine.predicates import Predicates
 from aion_core.machine.scopes import CancelScope
 from aion_core.machine.tasks import (
     FOR_THE_HOST,
+    MAX_AWAITS_IN_CLEANUP,
     YIELD_TURN,
+    Discarded,
     OnEnd,
     Park,
     Task,
@@ -241,12 +242,12 @@ class Kernel:
     def _throw_away(self, task: Task) -> None:
         for _ in range(MAX_AWAITS_IN_CLEANUP):
             try:
-                task.context.run(task.coroutine.close)
+                task.context.run(task.coroutine.throw, Discarded())
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 # Clean-up of code that is being dropped may do anything: fail, exit, find itself
-                # cancelled, or await, which leaves the coroutine to be closed once more.
+                # cancelled. What it awaits, it gets the same error from once more.
                 del error
             if inspect.getcoroutinestate(task.coroutine) == inspect.CORO_CLOSED:
                 return

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOR_THE_HOST",
+    "MAX_AWAITS_IN_CLEANUP",
     "YIELD_TURN",
     "Abort",
+    "Discarded",
     "OnEnd",
     "Park",
     "Task",
@@ -46,6 +48,18 @@ _CURRENT: contextvars.ContextVar[Task] = contextvars.ContextVar("aion_workflow_t
 
 FOR_THE_HOST = (KeyboardInterrupt, SystemExit)
 """Not for workflow code to handle: it leaves the kernel at once, and nothing is decided by it."""
+
+
+MAX_AWAITS_IN_CLEANUP = 100
+"""How often clean-up code that is thrown away may try to await before it is given up."""
+
+
+class Discarded(BaseException):
+    """Raised in code of a run that is thrown away.
+
+    Not ``GeneratorExit``, which reaches only the outermost of coroutines that await each other: the
+    inner ones are closed, and one that awaits then is left where it is.
+    """
 
 
 class Task:
@@ -153,9 +167,10 @@ async def checkpoint_if_cancelled() -> None:
 
 async def checkpoint() -> None:
     """Let other tasks run, and raise `Cancelled` if the current scope is cancelled."""
-    current_task()  # outside of workflows an error, before anything foreign is yielded
+    task = current_task()  # outside of workflows an error, before anything foreign is yielded
     await yield_turn()
-    await checkpoint_if_cancelled()
+    if task.is_cancelled:
+        raise Cancelled
 
 
 def current_task_or_none() -> Task | None:

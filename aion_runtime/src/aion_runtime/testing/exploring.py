@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVarTuple, Unpack
 
@@ -10,7 +10,7 @@ import attrs
 
 from aion_core.authoring.workflows import Workflow
 from aion_core.events import HistoryEvent
-from aion_core.ids import validated_workflow_id
+from aion_core.ids import WorkflowId, validated_workflow_id
 from aion_core.plugins import PluginManager
 from aion_runtime.assembling import installed_plugins
 from aion_runtime.catalog import call_of
@@ -63,7 +63,7 @@ class Exploration:
     Attributes:
         result: what the workflow returned; None when it failed, or is still open.
         failure: type and message of its failure; None when it did not fail.
-        history: of the workflow, without crashes.
+        histories: of all workflows, as they are without a crash.
         script: its items as bursts, without what was skipped.
         appends: how many an engine made that was not killed.
         runs: how many runs with crashes there were.
@@ -71,7 +71,7 @@ class Exploration:
 
     result: object
     failure: tuple[str, str] | None
-    history: Sequence[HistoryEvent]
+    histories: Mapping[WorkflowId, Sequence[HistoryEvent]]
     script: Sequence[tuple[Arrival, ...]]
     appends: int
     runs: int
@@ -141,7 +141,7 @@ async def explore_crashes(
     return Exploration(
         result=told[1] if told is not None and told[0] == "value" else None,
         failure=None if told is None or told[0] == "value" else (told[0], str(told[1])),
-        history=expected.histories.get(scene.workflow_id, ()),
+        histories=expected.histories,
         script=[burst for burst in undisturbed.played if burst],
         appends=undisturbed.appends,
         runs=runs,

@@ -129,6 +129,9 @@ class Play:
                             await self._release_together(burst, engine, stage, clock, nursery, rest)
                         else:
                             self._releaser.release(burst[0], clock)
+                            # Killed now, the next engine opens when the timer is due already. Of a
+                            # burst it would then take the timer first, and the rest after it.
+                            self._instant = clock.now()
                         await rest.reached()
                         self._instant = clock.now()
                     ending = await self._read(engine, stage)
@@ -195,6 +198,11 @@ class Play:
         self._ledger.violations += [f"the store: {each}" for each in await store.check()]
         messages = [
             (stored.message.kind, stored.message.target) async for stored in store.all_messages()
+        ]
+        self._ledger.violations += [
+            f"a message ({kind}) is left for workflow {target!r}, which has ended"
+            for kind, target in messages
+            if target in self._ledger.states and not self._ledger.is_open(target)
         ]
         return Ending(
             result=await self._releaser.result(engine),

@@ -106,7 +106,7 @@ class Releaser:
         if place == _START:
             self._call(place, self._start)
             return
-        arrival = self.script[place[0]][place[1]]
+        arrival = self._arrival(place)
         match arrival:
             case s.Outcome():
                 key = self._targets[place]
@@ -133,7 +133,7 @@ class Releaser:
 
     async def answers(self, engine: Engine) -> Mapping[Place, Told]:
         """What senders were told. Those whose engine was killed before ask the last one again."""
-        told = dict(self._told)
+        told = {place: each for place, each in self._told.items() if place != _START}
         for item, burst in enumerate(self.script):
             for index, arrival in enumerate(burst):
                 place = (item, index)
@@ -148,12 +148,24 @@ class Releaser:
     def _undone(self, item: int, now: datetime) -> list[Place]:
         """What of an item that has been released is not durable, and so is released again."""
         if item < 0:
-            return [] if self._scene.workflow_id in self._ledger.states else [_START]
+            return [] if _START in self._told else [_START]
         places = [(item, index) for index in range(len(self.script[item]))]
-        return [place for place in places if not self._is_done(place, now)]
+        return [
+            place
+            for place in places
+            if not self._is_done(place, now)
+            # Who was not told sends again, by the same name.
+            or (
+                isinstance(self._arrival(place), s.SendSignal | s.SendUpdate | s.Start)
+                and place not in self._told
+            )
+        ]
+
+    def _arrival(self, place: Place) -> s.Arrival:
+        return self.script[place[0]][place[1]]
 
     def _is_done(self, place: Place, now: datetime) -> bool:
-        arrival = self.script[place[0]][place[1]]
+        arrival = self._arrival(place)
         if place in self._told:
             return True
         match arrival:
@@ -251,10 +263,9 @@ class Releaser:
     def _check_told(self, place: Place, told: Told) -> None:
         """Nobody may be told that something was taken that is not durable."""
         if place == _START:
-            del self._told[place]
             is_there = self._scene.workflow_id in self._ledger.states
         else:
-            arrival = self.script[place[0]][place[1]]
+            arrival = self._arrival(place)
             if told[0] != "value" or isinstance(arrival, s.Ask):
                 return
             del self._told[place]

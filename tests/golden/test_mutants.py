@@ -1,0 +1,21 @@
+"""The golden rule finds what it is made to find."""
+
+from __future__ import annotations
+
+import pytest
+
+from aion_runtime.testing import CrashDifference
+from tests.golden.exploration import explored
+from tests.golden.mutants import MUTANTS, Mutant
+from tests.golden.workflows import tale_of
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mutant_breaks_the_golden_rule(mutant: Mutant) -> None:
+    with mutant(), pytest.raises(CrashDifference):
+        explored(tale_of(MUTANTS[mutant]))
+
+
+@pytest.mark.parametrize("name", sorted(set(MUTANTS.values())))
+def test_the_engine_keeps_the_golden_rule_where_a_mutant_breaks_it(name: str) -> None:
+    explored(tale_of(name))
