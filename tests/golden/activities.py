@@ -119,15 +119,29 @@ TALES = [
     ),
     Tale(
         retried,
-        [outcome(charge, NO), fire(), outcome(charge, 1), outcome(charge, NO), fire()]
-        + [outcome(charge, NO), fire(), outcome(charge, 2)],
+        [
+            outcome(charge, NO),
+            fire(),
+            outcome(charge, 1),
+            outcome(charge, NO),
+            fire(),
+            outcome(charge, NO),
+            fire(),
+            outcome(charge, 2),
+        ],
         3,
         extras=[cancel()],
     ),
     Tale(
         exhausted,
-        [outcome(charge, NO), fire(), outcome(charge, NO), fire(), outcome(charge, NO)]
-        + [outcome(ship, "an apology")],
+        [
+            outcome(charge, NO),
+            fire(),
+            outcome(charge, NO),
+            fire(),
+            outcome(charge, NO),
+            outcome(ship, "an apology"),
+        ],
         "an apology",
         extras=[cancel()],
     ),

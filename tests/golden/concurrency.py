@@ -51,6 +51,7 @@ async def two_failures() -> list[str]:
         finally:
             raise ValueError(str(number))
 
+    found: list[str] = []
     try:
         async with aion.open_nursery() as nursery:
             nursery.start_soon(failing, 1)
@@ -184,7 +185,8 @@ async def with_channel() -> list[str]:
 
     async def consumer() -> None:
         async for value in receive:
-            done.append(f"{await charge(value)}")
+            paid = await charge(value)
+            done.append(f"{paid}")
 
     async with aion.open_nursery() as nursery:
         nursery.start_soon(consumer)
@@ -215,8 +217,12 @@ async def until_it_is_so() -> int:
 TALES = [
     Tale(
         gathering,
-        [outcome(ship, "b", nth=1), outcome(ship, "c", nth=1), outcome(ship, "a")]
-        + [[outcome(ship, "C", nth=1), outcome(ship, "B")]],
+        [
+            outcome(ship, "b", nth=1),
+            outcome(ship, "c", nth=1),
+            outcome(ship, "a"),
+            [outcome(ship, "C", nth=1), outcome(ship, "B")],
+        ],
         ["a", "bB", "cC"],
         extras=[outcome(ship, ValueError("no")), fire()],
     ),
@@ -253,8 +259,12 @@ TALES = [
     ),
     Tale(
         mapping,
-        [outcome(charge, 20, nth=1), outcome(charge, 30, nth=1), outcome(charge, 10)]
-        + [outcome(charge, 40)],
+        [
+            outcome(charge, 20, nth=1),
+            outcome(charge, 30, nth=1),
+            outcome(charge, 10),
+            outcome(charge, 40),
+        ],
         [10, 20, 30, 40],
         extras=[outcome(charge, ValueError("no")), fire()],
     ),
@@ -272,8 +282,12 @@ TALES = [
     ),
     Tale(
         with_semaphore,
-        [outcome(ship, "B", nth=1), outcome(ship, "C", nth=1), outcome(ship, "A")]
-        + [outcome(ship, "D")],
+        [
+            outcome(ship, "B", nth=1),
+            outcome(ship, "C", nth=1),
+            outcome(ship, "A"),
+            outcome(ship, "D"),
+        ],
         ["B", "C", "A", "D"],
         extras=[cancel()],
     ),

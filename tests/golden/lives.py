@@ -25,15 +25,15 @@ async def in_rounds(total: int, rounds: int) -> int:
 
 
 @aion.workflow
-async def caterpillar(weight: int) -> str:
-    weight += await item.receive()
-    butterfly.continue_as_new(weight)
-
-
-@aion.workflow
 async def butterfly(weight: int) -> str:
     await aion.sleep(10)
     return f"flies with {weight} and {await item.receive()}"
+
+
+@aion.workflow
+async def caterpillar(weight: int) -> str:
+    weight += await item.receive()
+    return butterfly.continue_as_new(weight)
 
 
 @aion.workflow
@@ -44,7 +44,7 @@ async def moulting() -> str:
 
 @aion.workflow
 async def leaving_in_rounds(rounds: int) -> str:
-    """What is open when a run continues is stopped first; what comes meanwhile is the next run's."""
+    """What is open when a run continues is stopped first; what comes meanwhile goes to the next."""
 
     async def tidy() -> None:
         try:
@@ -119,8 +119,13 @@ async def in_vain() -> str:
 TALES = [
     Tale(
         in_rounds,
-        [signal(item, 1), ask(size), [signal(item, 2), signal(item, 3), signal(item, 4)], ask(size)]
-        + [outcome(ship, "sent")],
+        [
+            signal(item, 1),
+            ask(size),
+            [signal(item, 2), signal(item, 3), signal(item, 4)],
+            ask(size),
+            outcome(ship, "sent"),
+        ],
         10,
         args=(0, 1),
         extras=[signal(item, 5), cancel(), [outcome(ship, "x"), signal(item, 6)]],
@@ -140,9 +145,14 @@ TALES = [
     ),
     Tale(
         trip,
-        [outcome(charge, 100), outcome(ship, "12"), fire()]
-        + [outcome(ship, aion.ApplicationError("full", type="Full", non_retryable=True))]
-        + [outcome(ship, "ok"), outcome(refund, "back")],
+        [
+            outcome(charge, 100),
+            outcome(ship, "12"),
+            fire(),
+            outcome(ship, aion.ApplicationError("full", type="Full", non_retryable=True)),
+            outcome(ship, "ok"),
+            outcome(refund, "back"),
+        ],
         Failed("ActivityError"),
         args=(3,),
         extras=[cancel(), outcome(ship, "ticket"), outcome(refund, ValueError("no"))],

@@ -144,8 +144,13 @@ TALES = [
     ),
     Tale(
         listening,
-        [signal(word, "a"), signal(word, "b"), outcome(ship, "A"), outcome(ship, "B")]
-        + [signal(word, "stop")],
+        [
+            signal(word, "a"),
+            signal(word, "b"),
+            outcome(ship, "A"),
+            outcome(ship, "B"),
+            signal(word, "stop"),
+        ],
         ["a", "b", "stop"],
         extras=[[signal(word, "c"), outcome(ship, "C")], cancel()],
     ),
@@ -165,8 +170,15 @@ TALES = [
     ),
     Tale(
         telling,
-        [ask(state), signal(word, "all"), ask(state), fire(), ask(state), outcome(ship, "sent")]
-        + [ask(state)],
+        [
+            ask(state),
+            signal(word, "all"),
+            ask(state),
+            fire(),
+            ask(state),
+            outcome(ship, "sent"),
+            ask(state),
+        ],
         "over",
         extras=[cancel()],
     ),
@@ -183,8 +195,10 @@ TALES = [
             update(deliver, "b"),
             signal(word, "stop"),
             outcome(ship, "B", nth=1),
-        ]
-        + [fire(), outcome(ship, "A"), fire()],
+            fire(),
+            outcome(ship, "A"),
+            fire(),
+        ],
         ["B", "A"],
         extras=[cancel()],
     ),

@@ -19,6 +19,7 @@ from aion_core import events as e
 from aion_runtime import api
 from aion_runtime.testing import Crash
 from aion_runtime.testing.script import Item, Script
+from tests.golden import acts
 from tests.golden.exploration import explored
 from tests.golden.tales import Failed, Tale
 from tests.golden.workflows import TALES, THEMES, tale_of
@@ -28,7 +29,6 @@ each = pytest.mark.parametrize("tale", TALES, ids=[tale.workflow.name for tale i
 ON_DISK = [
     "cleaning_up",
     "counter",
-    "grandparent",
     "in_rounds",
     "leaving_children",
     "polling",
@@ -132,7 +132,7 @@ def test_the_tales_use_everything_that_a_workflow_can() -> None:
     }
     used = {
         node.attr
-        for theme in THEMES
+        for theme in (*THEMES, acts)
         for node in ast.walk(ast.parse(inspect.getsource(theme)))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)

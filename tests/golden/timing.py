@@ -152,8 +152,7 @@ TALES = [
     Tale(same_instant, [fire(), fire()], ["before", "first", "second"], extras=[cancel()]),
     Tale(
         polling,
-        [fire(), outcome(ship, "up"), signal(go, 1), fire(), outcome(ship, "down")]
-        + [signal(go, 2)],
+        [fire(), outcome(ship, "up"), signal(go, 1), fire(), outcome(ship, "down"), signal(go, 2)],
         ["up at 00:00:07", "1", "down at 00:00:14", "2"],
         extras=[[signal(go, 3), signal(go, 4)], cancel()],
     ),

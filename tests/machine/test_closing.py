@@ -7,7 +7,7 @@ from types import AsyncGeneratorType
 
 from aion_core.authoring.activities import activity
 from aion_core.authoring.signals import Signal
-from aion_core.authoring.timing import sleep
+from aion_core.authoring.timing import move_on_after, sleep
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
 from aion_core.machine.kernel import checkpoint
@@ -56,6 +56,26 @@ def test_a_run_waits_for_tasks_that_a_generator_holds_open() -> None:
     driver.fire_all()
     assert log == ["main ended", "child ended"]
     assert kinds(driver.history)[-1] == "WorkflowCompleted"
+
+
+def test_a_scope_reaches_tasks_that_a_generator_of_an_ended_task_holds_open() -> None:
+    log: list[str] = []
+    kept: list[AsyncIterator[None]] = []
+
+    async def leaves() -> None:
+        kept.append(held_open(log, 1))
+        await anext(kept[0])
+
+    async def main() -> None:
+        with move_on_after(5):
+            async with open_nursery() as nursery:
+                nursery.start_soon(leaves)
+                await sleep(100)
+        await sleep(10)
+        log.append("main ended")
+
+    driven(main).fire_all()
+    assert log == ["child ended", "main ended"]
 
 
 def test_handlers_are_cancelled_and_waited_for_when_the_code_has_ended() -> None:

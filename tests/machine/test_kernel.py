@@ -357,6 +357,31 @@ def test_closing_runs_cleanup() -> None:
     assert log == ["second", "first", "root"]
 
 
+def test_closing_runs_the_clean_up_of_inner_coroutines_that_await() -> None:
+    log: list[str] = []
+
+    async def inner() -> None:
+        try:
+            await sleep(10)
+        finally:
+            try:
+                await checkpoint()
+            finally:
+                log.append("inner")
+
+    async def outer() -> None:
+        try:
+            await inner()
+        finally:
+            log.append("outer")
+
+    async def main() -> None:
+        await outer()
+
+    driven(main).run.close()
+    assert log == ["inner", "outer"]
+
+
 def test_closing_leaves_no_warning_whatever_cleanup_does() -> None:
     log: list[str] = []
 

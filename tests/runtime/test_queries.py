@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ async def test_who_asks_while_the_run_turns_out_to_be_stuck_is_told(bench: MailB
 async def test_an_unknown_query_is_refused_with_the_nearest_name(bench: MailBench) -> None:
     async with bench.engine(adding) as engine:
         handle = await engine.start(adding, 1)
-        with pytest.raises(aion.QueryError, match="no answer to the query 'totall'.*'total'"):
+        with pytest.raises(aion.QueryError, match=r"no answer to the query 'totall'.*'total'"):
             await handle.query(near)
         await handle.signal(go, 1)
         await handle.result()
@@ -172,8 +173,8 @@ async def test_who_asks_while_an_append_fails_is_answered_after_the_next_try() -
 
 CHANGES: dict[str, Any] = {
     "activity": lambda: _start(double(1)),
-    "signal": lambda: go.receive_nowait(),
-    "random": lambda: aion.rng(),
+    "signal": go.receive_nowait,
+    "random": aion.rng,
     "attributes": lambda: aion.set_attributes(stage="asked"),
     "patch": lambda: aion.patched("p"),
     "timer": lambda: aion.start_timer("t", 5),
@@ -243,7 +244,7 @@ async def test_an_answer_that_continues_as_new_is_refused() -> None:
 
     @aion.workflow
     async def odd() -> int:
-        total.answer(lambda: odd.continue_as_new())
+        total.answer(odd.continue_as_new)
         return await go.receive()
 
     async with bench.engine(odd) as engine:
@@ -260,7 +261,7 @@ async def test_an_answer_that_does_not_fit_its_type_is_an_error(bench: MailBench
         total.answer(lambda: "seven")  # type: ignore[arg-type, return-value]
         return await go.receive()
 
-    async with bench.engine(odd) as engine:
+    async with bench.engine(odd, adding) as engine:
         handle = await engine.start(odd)
         with pytest.raises(aion.QueryError, match="does not fit its type"):
             await handle.query(total)
@@ -312,10 +313,8 @@ async def test_questions_to_an_engine_that_stops_are_answered_by_an_error() -> N
 
 
 async def _ignore(handle: aion.WorkflowHandle[int]) -> None:
-    try:
+    with contextlib.suppress(aion.EngineStoppedError):
         await handle.signal(go, 5)
-    except aion.EngineStoppedError:
-        pass
 
 
 @pytest.mark.parametrize("query", ["total", go, 5])

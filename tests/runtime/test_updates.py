@@ -180,29 +180,9 @@ async def test_an_update_without_a_handler_is_refused_with_the_nearest_name(
 ) -> None:
     async with bench.engine(counting) as engine:
         handle = await engine.start(counting, workflow_id="w")
-        with pytest.raises(aion.UpdateRejectedError, match="handles no update 'ad'.*'add'"):
+        with pytest.raises(aion.UpdateRejectedError, match=r"handles no update 'ad'.*'add'"):
             await handle.update(unknown, 1)
     assert await bench.kinds("w") == [e.WorkflowStarted]
-
-
-async def test_an_update_sent_with_the_start_waits_for_the_first_activation() -> None:
-    bench = MailBench()
-    asked = Asked()
-    async with bench.engine(counting) as engine, trio.open_nursery() as nursery:
-        gate = bench.store.hold(e.WorkflowStarted)
-        nursery.start_soon(engine.start, counting)
-        nursery.start_soon(_start, engine, "w")
-        await gate.reached.wait()
-        nursery.start_soon(asked.ask, engine.get("w"), 4)
-        await wait_all_tasks_blocked()
-        gate.open()
-        await asked.done.wait()
-    # It is not known to exist before its start is durable.
-    assert isinstance(asked.answer, aion.WorkflowNotFoundError | int)
-
-
-async def _start(engine: aion.Engine, workflow_id: str) -> None:
-    await engine.start(counting, workflow_id=workflow_id)
 
 
 async def test_a_handler_that_raises_fails_its_update_and_not_the_run(bench: MailBench) -> None:
@@ -452,8 +432,9 @@ async def test_an_answer_that_does_not_fit_fails_the_update(bench: MailBench) ->
 
 @pytest.mark.parametrize("name", ["held", "refused", "lost"])
 @pytest.mark.parametrize("kind", [e.UpdateAccepted, e.UpdateCompleted])
+@pytest.mark.parametrize("update_id", [None, "u"])
 async def test_whatever_goes_wrong_an_update_is_done_once(
-    name: str, kind: type[e.HistoryEvent]
+    name: str, kind: type[e.HistoryEvent], update_id: str | None
 ) -> None:
     bench = MailBench()
     fault = Fault(name, bench)
@@ -461,8 +442,25 @@ async def test_whatever_goes_wrong_an_update_is_done_once(
         handle = await engine.start(counting, workflow_id="w")
         fault.arm(kind)
         nursery.start_soon(fault.heal_when_struck)
-        assert await handle.update(add, 4, update_id="u") == 4
+        assert await handle.update(add, 4, update_id=update_id) == 4
         assert await handle.update(add, 4) == 8
+    assert (await bench.kinds("w")).count(e.UpdateAccepted) == 2
+
+
+@pytest.mark.parametrize("name", ["held", "refused", "lost"])
+async def test_whatever_goes_wrong_a_late_answer_is_given(name: str) -> None:
+    bench, asked = MailBench(), Asked()
+    fault = Fault(name, bench)
+    async with bench.engine(patient) as engine, trio.open_nursery() as nursery:
+        handle = await engine.start(patient, workflow_id="w")
+        nursery.start_soon(asked.ask, handle, 5)
+        await accepted(bench, "w")
+        await wait_all_tasks_blocked()
+        fault.arm(e.UpdateCompleted)
+        nursery.start_soon(fault.heal_when_struck)
+        await handle.signal(go, 1)
+        await asked.done.wait()
+    assert asked.answer == 11
 
 
 async def test_nobody_is_answered_before_the_answer_is_durable() -> None:

@@ -86,6 +86,7 @@ class Dispatcher:
         self._has_ready = trio.Event()
         self._over: EngineStoppedError | None = None
         self._in_hand = InHand()
+        self._doubted: dict[WorkflowId, Stepped] = {}
         self.closings = closings
         self.answers = answers
 
@@ -204,10 +205,29 @@ class Dispatcher:
         entry.stage = Stage.IDLE
         # Asked for again below, unless it was recorded and only the answer lost.
         entry.mailbox = [mail for mail in entry.mailbox if not isinstance(mail.arrival, Redelivery)]
+        stepped = self._doubted.pop(entry.workflow_id, None)
+        if stepped is not None and entry.doubted:
+            self._adopt(stepped)
+        entry.doubted = ()
         self._attempts.resume(entry)
         for timer in run.projection.timers.values():
             self._arm_timer(timer.fire_at)
         self._go_on(entry, run)
+
+    def _adopt(self, stepped: Stepped) -> None:
+        """A step is durable after all: who waits for what it did is told.
+
+        What else follows from it is found in the history, and in the messages of the store.
+        """
+        entry = stepped.entry
+        taken = {id(mail) for mail in stepped.mails}
+        entry.mailbox = [mail for mail in entry.mailbox if id(mail) not in taken]
+        self._observers.committed(stepped.step.events)
+        for event in stepped.step.events:
+            self._tell(event)
+        for mail, refusal in zip(stepped.mails, stepped.step.refusals, strict=True):
+            self._settle(entry, mail, refusal)
+        say(stepped.lines, entry.workflow_id)
 
     def ended_outside(self, ended: EndedOutside) -> None:
         """A stuck run has been ended without its code."""
@@ -284,7 +304,7 @@ class Dispatcher:
                 outgoing_message(entry.workflow_id, each, self._clock.now())
                 for each in step.outgoing
             ]
-            stepped.append(Stepped(entry, mails, step, posts))
+            stepped.append(Stepped(entry, mails, step, posts, run.take_log_lines()))
 
     def _commit(self, stepped: Stepped) -> None:
         """The step is durable: now it has effects."""
@@ -303,7 +323,7 @@ class Dispatcher:
             self._settle(entry, mail, refusal)
         for message in stepped.posts:
             self.deliver(message)
-        say(run.take_log_lines(), entry.workflow_id)
+        say(stepped.lines, entry.workflow_id)
         for name, error in run.take_dropped_signals():
             logger.warning(
                 "workflow %r dropped a signal %r that fits no receiver: %s",
@@ -321,8 +341,7 @@ class Dispatcher:
             if isinstance(events[index], e.WorkflowContinuedAsNew):
                 self._attempts.stop_all(entry)
                 for event in events[:index]:
-                    if isinstance(event, e.UpdateCompleted | e.UpdateFailed):
-                        self.answers.announce(event)
+                    self._tell(event)
                 return events[index + 1 :]
         return events
 
@@ -350,6 +369,11 @@ class Dispatcher:
                 self._attempts.forget(entry, event.activity_id)
             case e.TimerStarted():
                 self._arm_timer(event.fire_at)
+            case _:
+                self._tell(event)
+
+    def _tell(self, event: e.HistoryEvent) -> None:
+        match event:
             case e.UpdateCompleted() | e.UpdateFailed():
                 self.answers.announce(event)
             case e.WorkflowFailed():
@@ -365,6 +389,9 @@ class Dispatcher:
         entry = stepped.entry
         entry.mailbox[:0] = stepped.mails
         entry.postponed.clear()
+        if error is not None and stepped.step.events:
+            entry.doubted = stepped.step.events
+            self._doubted[entry.workflow_id] = stepped
         self._waker.back_off(entry, error)
 
 

@@ -167,6 +167,8 @@ class Waker:
                 self.listed_stuck.discard(entry.workflow_id)
             if entry.failures:
                 await self._compare_messages(entry)
+            if entry.doubted:
+                await self._look_for_doubted(entry)
         except FencedError as error:
             self._on_fenced(error)
             self.back_off(entry, error)
@@ -188,6 +190,13 @@ class Waker:
         entry.mailbox = [mail for mail in entry.mailbox if mail.message_id not in gone]
         for message_id in gone:
             self._settle(message_id)
+
+    async def _look_for_doubted(self, entry: Entry) -> None:
+        """Of the append that failed only the answer may have been lost."""
+        doubted = entry.doubted
+        found = await self._store.read_history_from(entry.workflow_id, doubted[0].seq, len(doubted))
+        if list(found) != list(doubted):
+            entry.doubted = ()
 
     async def _fail(self, entry: Entry, diverged: Diverged) -> None:
         """The opt-in: the run ends by the divergence, and is loaded again as a closed one."""

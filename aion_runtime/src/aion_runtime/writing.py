@@ -8,8 +8,9 @@ import attrs
 
 from aion_core.contracts import Append, Message, StoreWriter
 from aion_core.errors import FencedError, StoreError, WorkflowNotFoundError
-from aion_core.ids import WorkflowId
+from aion_core.ids import RunId, WorkflowId
 from aion_core.machine.run import LATER, Refusal, Step
+from aion_core.machine.saying import LogLine
 from aion_runtime.entries import Entry, Mail
 
 __all__ = ["Stepped", "is_undue", "write_steps"]
@@ -21,12 +22,14 @@ class Stepped:
 
     Attributes:
         posts: what the step has for other runs.
+        lines: what the code has said meanwhile, and which run of it.
     """
 
     entry: Entry
     mails: list[Mail]
     step: Step
     posts: Sequence[Message] = ()
+    lines: Sequence[tuple[RunId, LogLine]] = ()
 
     def append(self) -> Append | None:
         """What is to be written; None for nothing.

@@ -148,6 +148,39 @@ async def clones_of_a_sender_are_counted(w: World, log: Log) -> None:
         log(type(error).__name__)
 
 
+@gives(("received", "x", 2.0))
+async def a_receiver_waits_on_while_one_sender_is_open(w: World, log: Log) -> None:
+    send, receive = w.open_memory_channel(0)
+    other = send.clone()
+
+    async def receiver() -> None:
+        value = await receive.receive()
+        log(("received", value, w.now()))
+
+    async with w.open_nursery() as nursery:
+        nursery.start_soon(receiver)
+        await w.sleep(1)
+        send.close()
+        await w.sleep(1)
+        await other.send("x")
+
+
+@gives("stopped", ("sent", "x"))
+async def a_sender_waits_on_while_one_receiver_is_open(w: World, log: Log) -> None:
+    send, receive = w.open_memory_channel(0)
+    other = receive.clone()
+
+    async def sender() -> None:
+        await send.send("x")
+
+    async with w.open_nursery() as nursery:
+        nursery.start_soon(sender)
+        await w.sleep(1)
+        receive.close()
+        log("stopped")
+        log(("sent", await other.receive()))
+
+
 @gives("x", "EndOfChannel")
 async def what_was_sent_before_the_end_is_received(w: World, log: Log) -> None:
     send, receive = w.open_memory_channel(1)

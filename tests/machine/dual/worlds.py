@@ -12,7 +12,7 @@ import trio.testing
 from aion_core import errors
 from aion_core.authoring import timing
 from aion_core.machine import channels, kernel, nursery, scopes, sync
-from tests.machine.driver import at, driven
+from tests.machine.driver import at, check_replays, driven
 
 Log = Callable[[object], None]
 Outcome = list[object]
@@ -159,7 +159,7 @@ def on_trio(scenario: Scenario, seed: int) -> Outcome:
 
 
 def on_aion(scenario: Scenario) -> Outcome:
-    """What it logs in a workflow, whose timers fire in order."""
+    """What it logs in a workflow, whose timers fire in order, and whose history replays."""
     world, log = aion_world(), list[object]()
 
     async def main() -> None:
@@ -168,8 +168,10 @@ def on_aion(scenario: Scenario) -> Outcome:
     driver = driven(main)
     driver.fire_all()
     assert driver.result is None
+    outcome = list(log)
+    check_replays(driver)
     world.kept.clear()
-    return log
+    return outcome
 
 
 async def _logged(scenario: Scenario, world: World, log: Outcome) -> None:

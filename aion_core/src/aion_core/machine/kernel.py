@@ -74,6 +74,7 @@ class Kernel:
     Attributes:
         root_scope: around everything in the run.
         predicates: what tasks wait for that no arrival brings.
+        left_open: nurseries whose own task has ended: async generators hold them open.
         is_closing: the root task has ended, and what it left is cancelled and waited for.
         has_ended: no task is left.
         is_discarded: it has been closed: code that still runs is clean-up of what is thrown away.
@@ -85,6 +86,7 @@ class Kernel:
         self.environment = environment
         self.root_scope = CancelScope.around(self)
         self.predicates = Predicates(environment)
+        self.left_open: dict[Nursery, None] = {}
         self.is_closing = False
         self.has_ended = False
         self.is_discarded = False
@@ -295,6 +297,8 @@ class Kernel:
         if task.locks:
             for lock in tuple(task.locks):
                 lock.abandoned()
+        if task.nurseries:
+            self.left_open.update(task.nurseries)
         if task.nursery is not None:
             task.nursery.child_finished(task, error)
         elif task.on_end is not None:

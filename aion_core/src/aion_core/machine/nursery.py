@@ -104,6 +104,7 @@ class Nursery:
             await yield_turn()
         assert self._parent.nurseries is not None
         del self._parent.nurseries[self]
+        self._parent.kernel.left_open.pop(self, None)
         if self._errors:
             errors, self._errors = self._errors, []
             return BaseExceptionGroup("exceptions from a workflow's nursery", errors)

@@ -144,6 +144,9 @@ class CancelScope:
         for nursery in self._task.nurseries or ():
             if self in nursery.cancel_scope.outwards():
                 nursery.add_tasks(found)
+        for nursery in self._kernel.left_open:
+            # Perhaps inside; whether their tasks are cancelled is asked of each anyway.
+            nursery.add_tasks(found)
         return found
 
     def __enter__(self) -> Self:

@@ -40,8 +40,7 @@ class Play:
         skips: what does not fit when its turn has come is left out. Else it is an error.
 
     Attributes:
-        played: the script without what was left out.
-        appends: of the last engine.
+        appends: how many the last engine made.
     """
 
     def __init__(
@@ -66,12 +65,12 @@ class Play:
 
     @property
     def violations(self) -> Sequence[str]:
-        """What the engines did that they must not do, whatever came of it."""
+        """What engines did that they must not do, whatever came of it."""
         return self._ledger.violations
 
     @property
     def played(self) -> Sequence[tuple[Arrival, ...]]:
-        """See the class."""
+        """The script without what was left out."""
         return self._releaser.script
 
     async def perform(self) -> Ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -35,6 +36,7 @@ Told: TypeAlias = tuple[str, object]
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _START: Place = (-1, 0)
+_VALUE = "value"
 _TAKEN: Told = ("taken", None)
 _SEED = 1
 """Of the first run. Fixed, so that all ids and all that is drawn are the same in every run."""
@@ -127,7 +129,7 @@ class Releaser:
         if workflow_id not in self._ledger.states or self._ledger.is_open(workflow_id):
             return None
         try:
-            return "value", await engine.get(workflow_id).result()
+            return _VALUE, await engine.get(workflow_id).result()
         except WorkflowFailedError as error:
             return error.failure.type, error.failure.message
 
@@ -137,37 +139,32 @@ class Releaser:
         for item, burst in enumerate(self.script):
             for index, arrival in enumerate(burst):
                 place = (item, index)
-                if isinstance(arrival, s.SendUpdate) and self._is_taken(place, arrival.to):
-                    if place not in told and not self._is_answered(place, arrival.to):
-                        continue
+                if isinstance(arrival, s.SendUpdate) and self._is_answered(place, arrival.to):
                     told[place] = await self._told_by(partial(self._send, place, arrival))
-                elif place not in told and self._is_done(place, _LAST):
+                elif place not in told and self._is_durable(place, _LAST):
                     told[place] = _TAKEN
         return told
 
     def _undone(self, item: int, now: datetime) -> list[Place]:
-        """What of an item that has been released is not durable, and so is released again."""
-        if item < 0:
-            return [] if _START in self._told else [_START]
-        places = [(item, index) for index in range(len(self.script[item]))]
-        return [
-            place
-            for place in places
-            if not self._is_done(place, now)
-            # Who was not told sends again, by the same name.
-            or (
-                isinstance(self._arrival(place), s.SendSignal | s.SendUpdate | s.Start)
-                and place not in self._told
-            )
-        ]
+        """What of an item that has been released is to be released again after a crash."""
+        places = (
+            [_START] if item < 0 else [(item, index) for index in range(len(self.script[item]))]
+        )
+        return [place for place in places if self._is_undone(place, now)]
 
-    def _arrival(self, place: Place) -> s.Arrival:
-        return self.script[place[0]][place[1]]
-
-    def _is_done(self, place: Place, now: datetime) -> bool:
-        arrival = self._arrival(place)
+    def _is_undone(self, place: Place, now: datetime) -> bool:
         if place in self._told:
-            return True
+            return False
+        # Who sent by a name of his own and was not answered sends again.
+        sends_again = place == _START or isinstance(
+            self._arrival(place), s.SendSignal | s.SendUpdate | s.Start
+        )
+        return sends_again or not self._is_durable(place, now)
+
+    def _is_durable(self, place: Place, now: datetime) -> bool:
+        if place == _START:
+            return self._scene.workflow_id in self._ledger.states
+        arrival = self._arrival(place)
         match arrival:
             case s.Outcome():
                 key = self._targets[place]
@@ -180,8 +177,7 @@ class Releaser:
             case s.SendSignal() | s.SendUpdate():
                 return self._is_taken(place, arrival.to)
             case s.Cancel():
-                workflow_id = self._target(arrival.to)
-                return self._ledger.is_asked_to_stop(workflow_id)
+                return self._ledger.is_asked_to_stop(self._target(arrival.to))
             case s.Terminate():
                 return not self._ledger.is_open(self._target(arrival.to))
             case s.Start():
@@ -190,6 +186,9 @@ class Releaser:
                 return False
             case _:
                 assert_never(arrival)
+
+    def _arrival(self, place: Place) -> s.Arrival:
+        return self.script[place[0]][place[1]]
 
     def _is_taken(self, place: Place, to: str | None) -> bool:
         return self._ledger.has_taken(self._target(to), _id_of(place))
@@ -241,18 +240,15 @@ class Releaser:
 
     def _call(self, place: Place, call: Callable[[], Coroutine[Any, Any, object]]) -> None:
         async def wait() -> None:
-            try:
-                told = await self._told_by(call)
-            except EngineStoppedError:
-                return
-            self._told[place] = told
-            self._check_told(place, told)
+            # One whose engine is killed, or stops, is told nothing.
+            with contextlib.suppress(EngineStoppedError):
+                self._take_answer(place, await self._told_by(call))
 
         self._nursery.start_soon(wait)
 
     async def _told_by(self, call: Callable[[], Coroutine[Any, Any, object]]) -> Told:
         try:
-            return "value", await call()
+            return _VALUE, await call()
         except EngineStoppedError:
             raise
         except UpdateFailedError as error:
@@ -260,21 +256,18 @@ class Releaser:
         except AionError as error:
             return type(error).__name__, str(error)
 
-    def _check_told(self, place: Place, told: Told) -> None:
-        """Nobody may be told that something was taken that is not durable."""
-        if place == _START:
-            is_there = self._scene.workflow_id in self._ledger.states
-        else:
-            arrival = self._arrival(place)
-            if told[0] != "value" or isinstance(arrival, s.Ask):
-                return
-            del self._told[place]
-            is_there = self._is_done(place, _LAST)
-            self._told[place] = told if isinstance(arrival, s.SendUpdate) else _TAKEN
-        if not is_there:
-            self._ledger.violations.append(
-                f"the sender of item {place[0]} was told that it was taken before it was durable"
-            )
+    def _take_answer(self, place: Place, told: Told) -> None:
+        """Somebody was told something. What counts as taken has to be durable by then."""
+        arrival = None if place == _START else self._arrival(place)
+        if told[0] == _VALUE and not isinstance(arrival, s.Ask):
+            if not self._is_durable(place, _LAST):
+                self._ledger.violations.append(
+                    f"the sender of {arrival or 'the start'} was told that it was taken before "
+                    "that was durable"
+                )
+            if not isinstance(arrival, s.SendUpdate):
+                told = _TAKEN
+        self._told[place] = told
 
     async def _start(self) -> None:
         scene = self._scene
