@@ -115,6 +115,36 @@ async def grandparent() -> int:
     return 1 + await one_child.options(workflow_id="parent")()
 
 
+@aion.workflow
+async def touring(stops: int) -> int:
+    """A run that continues leaves its children as one that ends; the next starts its own."""
+    handle = await waiting.options(workflow_id=f"guide {stops}").spawn(stops)
+    await tidy.options(workflow_id=f"driver {stops}", on_parent_close="abandon").spawn()
+    if stops == 0:
+        return await handle.result()
+    await handle.signal(go, await go.receive())
+    touring.continue_as_new(stops - 1)
+
+
+@aion.workflow
+async def repaying() -> str:
+    """Undone in a child that its parent gives up."""
+    async with aion.saga() as steps:
+        steps.compensate(refund, await charge(1))
+        await go.receive()
+    return "?"
+
+
+@aion.workflow
+async def hotel() -> list[Value]:
+    done: list[Value] = []
+    with aion.move_on_after(60) as scope:
+        done.append(await repaying.options(workflow_id="guest")())
+    done.append(scope.cancelled_caught)
+    done.append(await waiting.options(workflow_id="night")(1))
+    return done
+
+
 TALES = [
     Tale(
         one_child,
@@ -158,6 +188,19 @@ TALES = [
         [signal(go, 1, to="mine")],
         ["WorkflowAlreadyStartedError"],
         extras=[cancel()],
+    ),
+    Tale(
+        touring,
+        [signal(go, 5), outcome(refund, "back"), signal(go, 7, to="guide 0")],
+        7,
+        args=(1,),
+        extras=[signal(go, 8, to="guide 1"), signal(go, 9, to="driver 1"), cancel(to="driver 0")],
+    ),
+    Tale(
+        hotel,
+        [outcome(charge, 100), fire(), outcome(refund, "back"), signal(go, 2, to="night")],
+        [True, 3],
+        extras=[cancel(), outcome(refund, ValueError("no")), cancel(to="guest"), terminate()],
     ),
     Tale(
         grandparent,

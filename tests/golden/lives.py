@@ -33,7 +33,7 @@ async def butterfly(weight: int) -> str:
 @aion.workflow
 async def caterpillar(weight: int) -> str:
     weight += await item.receive()
-    return butterfly.continue_as_new(weight)
+    butterfly.continue_as_new(weight)
 
 
 @aion.workflow
@@ -103,7 +103,8 @@ async def ended_from_outside() -> int:
     async with aion.open_nursery() as nursery:
         nursery.start_soon(ship, "a")
         nursery.start_soon(aion.sleep, 100)
-        return await charge(1)
+        paid = await charge(1)
+    return paid
 
 
 @aion.workflow
@@ -114,6 +115,22 @@ async def at_once() -> str:
 @aion.workflow
 async def in_vain() -> str:
     raise aion.ApplicationError("no use", type="Vain", details=[1, 2])
+
+
+@aion.workflow
+async def starting_over(tries: int) -> list[Value]:
+    """What is under way is stopped before the next run begins, and its timers with it."""
+    done: list[Value] = []
+    timer = aion.start_timer("patience", 100)
+    async with aion.open_nursery() as nursery:
+        nursery.start_soon(ship, "a")
+        with aion.move_on_after(10):
+            done.append(await item.receive())
+        nursery.cancel_scope.cancel()
+    if tries:
+        starting_over.continue_as_new(tries - 1)
+    done.append(await timer.wait())
+    return done
 
 
 TALES = [
@@ -142,6 +159,13 @@ TALES = [
         "2",
         args=(1,),
         extras=[cancel(), update(give, 8), [signal(item, 3), fire()]],
+    ),
+    Tale(
+        starting_over,
+        [fire(), fire(), fire()],
+        [True],
+        args=(1,),
+        extras=[[signal(item, 1), signal(item, 2)], [fire(), outcome(ship, "A")], cancel()],
     ),
     Tale(
         trip,

@@ -135,6 +135,35 @@ async def failing_handler() -> str:
     return await word.receive()
 
 
+@aion.workflow
+async def early_sender() -> str:
+    """What is sent to a workflow that does not exist waits for it."""
+    await word.send("later", "good")
+    await ship("a")
+    await word.send("later", "bye")
+    return await word.receive()
+
+
+@aion.workflow
+async def taking_turns() -> list[str]:
+    """Handlers of several updates at once, one after the other where it matters."""
+    done: list[str] = []
+    turn = aion.Lock()
+
+    async def handler(item: str) -> str:
+        async with turn:
+            done.append(await ship(item))
+            if item == "b":
+                await word.send("explored", item)
+            return f"{len(done)}"
+
+    deliver.handle(handler)
+    with aion.move_on_after(1_000):
+        done.append(await word.receive())
+        await aion.wait_until(lambda: aion.workflow_info().all_handlers_finished)
+    return done
+
+
 TALES = [
     Tale(
         receiving,
@@ -207,6 +236,25 @@ TALES = [
         [update(deliver, "a"), outcome(charge, 1)],
         1,
         extras=[outcome(ship, "a"), update(deliver, "b"), cancel()],
+    ),
+    Tale(
+        early_sender,
+        [outcome(ship, "A"), start(peer, "explored", workflow_id="later")],
+        "heard good bye",
+        extras=[signal(word, "hurry", to="later"), cancel()],
+        workflows=(peer,),
+    ),
+    Tale(
+        taking_turns,
+        [
+            update(deliver, "a"),
+            [update(deliver, "b"), outcome(ship, "A")],
+            update(deliver, "c"),
+            outcome(ship, "B"),
+            outcome(ship, "C"),
+        ],
+        ["A", "B", "b", "C"],
+        extras=[fire(), cancel(), [outcome(ship, "x"), update(deliver, "y")]],
     ),
     Tale(
         failing_handler,

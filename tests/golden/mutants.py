@@ -145,7 +145,7 @@ def signal_taken_twice() -> Iterator[None]:
             self: Judge, arrival: a.SignalSentToRun | a.UpdateSentToRun, now: datetime
         ) -> e.HistoryEvent | AionError | None:
             if isinstance(arrival, a.SignalSentToRun):
-                self._projection.signal_ids.discard(arrival.signal_id)
+                self._projection.signal_ids -= {arrival.signal_id}
             verdict: e.HistoryEvent | AionError | None = original(self, arrival, now)
             return verdict
 
@@ -266,11 +266,11 @@ def time_from_the_tail() -> Iterator[None]:
     tails: list[datetime] = []
 
     def noting(original: Callable[..., Any]) -> Callable[..., Any]:
-        def replaying(self: WorkflowMachine, history: Sequence[e.HistoryEvent]) -> Iterable[Any]:
+        def pieces(self: WorkflowMachine, history: Sequence[e.HistoryEvent]) -> Iterable[Any]:
             tails.append(history[-1].recorded_at)
             yield from original(self, history)
 
-        return replaying
+        return pieces
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def activate(self: WorkflowMachine, arrival: e.HistoryEvent, now: datetime) -> Any:
@@ -279,7 +279,7 @@ def time_from_the_tail() -> Iterator[None]:
         return activate
 
     with (
-        _changed(WorkflowMachine, "replaying", noting),
+        _changed(WorkflowMachine, "replaying_in_pieces", noting),
         _changed(WorkflowMachine, "_activate", make),
     ):
         yield

@@ -10,8 +10,9 @@ import aion_runtime as aion
 from aion_core import events as e
 from aion_core.ids import WorkflowId
 from aion_runtime.testing import Crash, CrashDifference, explore_crashes
-from aion_runtime.testing.script import ScriptError, cancel, fire, outcome, signal, start
+from aion_runtime.testing.script import Item, ScriptError, cancel, fire, outcome, signal, start
 from tests.golden.acts import charge, ship
+from tests.golden.mutants import lost_outcome
 
 go = aion.Signal("go", int)
 
@@ -33,17 +34,6 @@ async def two_signals() -> int:
 async def sleeping() -> str:
     await aion.sleep(10)
     return aion.now().isoformat()
-
-
-lives: list[int] = []
-
-
-@aion.workflow
-async def remembering() -> int:
-    """What no workflow may do: it depends on how often it was brought back."""
-    lives.append(1)
-    await aion.sleep(10)
-    return len(lives)
 
 
 async def test_there_is_a_run_for_each_append_before_and_after() -> None:
@@ -80,7 +70,7 @@ async def test_time_passes_only_when_something_fires() -> None:
 
 
 async def test_a_workflow_may_be_started_beside() -> None:
-    script = [start(sleeping, workflow_id="other"), signal(go, 1, to="other"), fire()]
+    script: list[Item] = [start(sleeping, workflow_id="other"), signal(go, 1, to="other"), fire()]
     found = await explore_crashes(adding, [*script, outcome(charge, 2), signal(go, 3)], 1)
     assert found.result == 6
     assert set(found.histories) == {EXPLORED, WorkflowId("other")}
@@ -99,7 +89,13 @@ async def test_time_that_nothing_waits_for_is_an_error() -> None:
 
 
 async def test_what_does_not_fit_can_be_left_out() -> None:
-    script = [outcome(ship, "x"), outcome(charge, 2), fire(), [signal(go, 3), fire()], cancel()]
+    script: list[Item] = [
+        outcome(ship, "x"),
+        outcome(charge, 2),
+        fire(),
+        [signal(go, 3), fire()],
+        cancel(),
+    ]
     found = await explore_crashes(adding, script, 1, skip_unfit=True)
     assert found.result == 6
     assert [len(burst) for burst in found.script] == [1, 1]
@@ -112,17 +108,17 @@ async def test_a_store_that_keeps_needs_a_place_for_each_run(tmp_path: Path) -> 
 
 
 async def test_a_difference_names_the_crash_what_differs_and_the_script() -> None:
-    lives.clear()
-    with pytest.raises(CrashDifference) as caught:
-        await explore_crashes(remembering, [fire()])
-    assert caught.value.crashes
-    assert "before append 1" in str(caught.value) or "after append 1" in str(caught.value)
-    assert "the result is" in str(caught.value)
-    assert "The script: fire()" in str(caught.value)
+    with lost_outcome(), pytest.raises(CrashDifference) as caught:
+        await explore_crashes(adding, [outcome(charge, 2)], 1)
+    assert caught.value.crashes == (Crash(1, "after"),)
+    first = caught.value.differences[0]
+    assert first.startswith("the history of workflow 'explored' ends before event 3,")
+    assert str(caught.value).startswith("killed after append 1:\n")
+    assert str(caught.value).endswith("The script: outcome(charge, 2)")
 
 
 async def test_engines_can_be_killed_several_times_in_one_run() -> None:
     plan = [Crash(1, "after"), Crash(1, "before"), Crash(1, "after")]
-    script = [outcome(charge, 2), signal(go, 3)]
+    script: list[Item] = [outcome(charge, 2), signal(go, 3)]
     found = await explore_crashes(adding, script, 1, crashes=[plan])
     assert (found.result, found.runs) == (6, 1)

@@ -454,3 +454,27 @@ def test_conditions_that_hold_without_end_can_be_stopped() -> None:
 def test_waiting_for_a_condition_outside_of_a_workflow_is_an_error() -> None:
     with pytest.raises(NotInWorkflowError):
         wait_until(lambda: True).send(None)
+
+
+def test_a_map_takes_no_call() -> None:
+    async def main() -> None:
+        await map_(charge(7), [1])  # type: ignore[arg-type]
+
+    message = driven(main).failure.message
+    assert message.startswith("map takes a function, not <coroutine object")
+    assert message.endswith("write map(fetch, pages)")
+
+
+def test_a_condition_that_was_worked_out_already_is_refused() -> None:
+    async def main() -> None:
+        await wait_until(1 > 2)  # type: ignore[arg-type]
+
+    message = driven(main).failure.message
+    assert message == "wait_until takes a function, not False; write wait_until(lambda: count > 3)"
+
+
+def test_a_list_of_calls_to_race_is_refused_with_what_to_write() -> None:
+    async def main() -> None:
+        await race([charge(1), charge(2)])  # type: ignore[call-overload]
+
+    assert "race(*calls)" in driven(main).failure.message

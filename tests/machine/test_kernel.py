@@ -154,6 +154,16 @@ def test_start_soon_takes_async_functions_only() -> None:
     assert "start_soon takes an async function or an activity" in error.message
 
 
+def test_start_soon_takes_no_call() -> None:
+    async def main() -> None:
+        async with open_nursery() as nursery:
+            nursery.start_soon(charge(7))  # type: ignore[arg-type]
+
+    (error,) = driven(main).failure.members
+    assert error.message.startswith("start_soon takes a function, not <coroutine object")
+    assert error.message.endswith("write start_soon(charge, order)")
+
+
 def test_start_soon_runs_an_activity() -> None:
     async def main() -> None:
         async with open_nursery() as nursery:

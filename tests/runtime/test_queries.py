@@ -171,6 +171,11 @@ async def test_who_asks_while_an_append_fails_is_answered_after_the_next_try() -
     assert answers in ([0], [5])
 
 
+@aion.activity
+async def double(value: int) -> int:
+    return 2 * value
+
+
 CHANGES: dict[str, Any] = {
     "activity": lambda: _start(double(1)),
     "signal": go.receive_nowait,
@@ -186,11 +191,6 @@ def _start(coroutine: Any) -> None:
         coroutine.send(None)
     finally:
         coroutine.close()
-
-
-@aion.activity
-async def double(value: int) -> int:
-    return 2 * value
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -169,6 +169,8 @@ async def call(engine: aion.Engine) -> None:
     await handle.signal(approval, True)
     await handle.signal(limit, None)
     assert_type(await handle.query(progress), str)
+    print(f"{await handle.query(progress)}, {await handle.update(rename, 'x')}")
+    print(await handle.query(progress), await handle.update(rename, "x"))
     assert_type(await handle.query(found), Receipt | None)
     assert_type(await handle.update(add, 3), Receipt | None)
     await handle.cancel("enough")

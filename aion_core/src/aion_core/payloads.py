@@ -205,7 +205,7 @@ class PayloadConverter:
         return payload
 
     def _load(self, payload: Payload) -> object:
-        return _load(self._undo(payload))
+        return _load(self._undo(payload) if self._codecs else payload)
 
     def _undo(self, payload: Payload) -> Payload:
         for codec in reversed(self._codecs):

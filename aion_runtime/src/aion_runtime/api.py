@@ -28,7 +28,7 @@ from aion_core.authoring.timing import (
 )
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow, workflow
-from aion_core.contracts import EventStore, RunPage
+from aion_core.contracts import EventStore, RunFilter, RunPage
 from aion_core.errors import (
     ActivityError,
     AionError,
@@ -126,6 +126,7 @@ __all__ = [
     "QueryError",
     "Rate",
     "RetryPolicy",
+    "RunFilter",
     "RunPage",
     "Saga",
     "SchemaVersionError",

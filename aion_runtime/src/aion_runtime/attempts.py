@@ -126,10 +126,15 @@ class AttemptManager:
         """Do what an activity needs, by what is recorded: begin, plan or stop an attempt."""
         run = _resident(entry)
         row = run.projection.activities.get(activity_id)
-        if row is None or entry.has_outcome_of(row):
+        if row is None:
             return
         attempt = entry.running.get(activity_id)
         inherited = entry.inherited.get(activity_id)
+        # Of an activity that nothing has been done about yet there is no outcome to be looked for:
+        # a thousand calls in one step would look through the mailbox a thousand times.
+        is_new = attempt is None and inherited is None and not row.cancel_requested
+        if not is_new and entry.has_outcome_of(row):
+            return
         if attempt is not None and attempt.number == row.attempt:
             if row.cancel_requested and attempt.wanted:
                 attempt.request_cancel()

@@ -63,8 +63,10 @@ class WorkSlice:
         self._seconds = seconds
         self._end = time.perf_counter() + seconds
 
-    async def give_way(self) -> None:
-        """A checkpoint when the slice is used up, and then the next slice begins."""
-        if time.perf_counter() >= self._end:
-            await trio.lowlevel.checkpoint()
-            self._end = time.perf_counter() + self._seconds
+    async def give_way(self) -> bool:
+        """A checkpoint when the slice is used up, and then the next slice begins: True."""
+        if time.perf_counter() < self._end:
+            return False
+        await trio.lowlevel.checkpoint()
+        self._end = time.perf_counter() + self._seconds
+        return True

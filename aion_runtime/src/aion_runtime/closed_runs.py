@@ -49,7 +49,7 @@ class ClosedRuns:
             )
             try:
                 work = WorkSlice(LONGEST_SLICE_S)
-                for _ in machine.replaying(history):
+                for _ in machine.replaying_in_pieces(history):
                     await work.give_way()
                 return machine.ask(query)
             finally:

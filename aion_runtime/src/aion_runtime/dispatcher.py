@@ -86,7 +86,6 @@ class Dispatcher:
         self._has_ready = trio.Event()
         self._over: EngineStoppedError | None = None
         self._in_hand = InHand()
-        self._doubted: dict[WorkflowId, Stepped] = {}
         self.closings = closings
         self.answers = answers
 
@@ -205,10 +204,9 @@ class Dispatcher:
         entry.stage = Stage.IDLE
         # Asked for again below, unless it was recorded and only the answer lost.
         entry.mailbox = [mail for mail in entry.mailbox if not isinstance(mail.arrival, Redelivery)]
-        stepped = self._doubted.pop(entry.workflow_id, None)
-        if stepped is not None and entry.doubted:
+        stepped, entry.doubted = entry.doubted, None
+        if stepped is not None:
             self._adopt(stepped)
-        entry.doubted = ()
         self._attempts.resume(entry)
         for timer in run.projection.timers.values():
             self._arm_timer(timer.fire_at)
@@ -379,7 +377,7 @@ class Dispatcher:
             case e.WorkflowFailed():
                 logger.warning(
                     "workflow %r failed: %s: %s",
-                    entry.workflow_id,
+                    event.workflow_id,
                     event.error.type,
                     event.error.message,
                 )
@@ -390,8 +388,7 @@ class Dispatcher:
         entry.mailbox[:0] = stepped.mails
         entry.postponed.clear()
         if error is not None and stepped.step.events:
-            entry.doubted = stepped.step.events
-            self._doubted[entry.workflow_id] = stepped
+            entry.doubted = stepped
         self._waker.back_off(entry, error)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from aion_core.errors import AionError
-from aion_core.events import HistoryEvent
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, WorkflowId
 from aion_core.machine.arrivals import (
@@ -25,6 +24,9 @@ from aion_core.machine.run import Run
 from aion_runtime.alarms import Alarm
 from aion_runtime.asking import Question
 from aion_runtime.attempt import Attempt
+
+if TYPE_CHECKING:
+    from aion_runtime.writing import Stepped
 
 __all__ = ["Entry", "Mail", "Receipt", "Stage"]
 
@@ -104,7 +106,7 @@ class Entry:
         inherited: activities, as they were found, whose attempt a former process may have begun.
         recovered: it has been loaded before in this engine's life.
         failures: appends and reads that failed one after the other.
-        doubted: events of the last append that failed, which may be in the store all the same.
+        doubted: the step whose append failed, which may be in the store all the same.
     """
 
     workflow_id: WorkflowId
@@ -119,7 +121,7 @@ class Entry:
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False
     failures: int = 0
-    doubted: Sequence[HistoryEvent] = ()
+    doubted: Stepped | None = None
 
     def has_outcome_of(self, row: ActivityRow) -> bool:
         """Is the end of an activity's current attempt about to be taken?"""

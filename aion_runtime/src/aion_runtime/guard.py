@@ -3,15 +3,18 @@
 Activations run inline in one of the engine's tasks. A trio primitive used there would act on that
 task: cancel it, park it, or attach a scope to it that nobody leaves. So trio's run context is
 replaced, for the length of an activation, by a stand-in that refuses every use and names Aion's
-counterpart; the host stays unharmed. Whoever looks for asyncio's running loop meets it, too.
+counterpart; the host stays unharmed. Whoever looks for asyncio's running loop meets it, too. An
+activation that awaits without end is stopped.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType, SimpleNamespace
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, NoReturn
 
 import trio
@@ -19,7 +22,14 @@ from trio._core import _run as trio_run  # the one private name; see `_context`
 
 from aion_core.errors import WorkflowUsageError
 
-__all__ = ["activation_guard"]
+__all__ = ["Guard", "activation_guard"]
+
+PATIENCE = 10
+"""How many times its time limit an activation may take before it is stopped."""
+
+CHECKS_BEFORE_STOP = 100
+"""A kernel checks every thousand turns: one that awaits so often is in a loop, and not slow."""
+
 
 _COUNTERPARTS = {
     "CancelScope": "CancelScope",
@@ -105,19 +115,127 @@ def _context() -> Any:
 _CONTEXT = _context()
 
 
-@contextmanager
-def activation_guard() -> Iterator[None]:
-    """Keep trio and asyncio out of an activation."""
-    kept = dict(_CONTEXT.__dict__)  # empty outside of a trio run
-    _CONTEXT.__dict__.update({name: _REFUSALS.get(name, _REFUSAL) for name in kept})
-    # Imported by the workflow's module, or there is nothing to keep out.
-    loops = sys.modules.get("asyncio.events")
-    loop = loops and loops._get_running_loop()
-    if loops is not None:
-        loops._set_running_loop(_REFUSAL)
-    try:
-        yield
-    finally:
-        _CONTEXT.__dict__.update(kept)
-        if loops is not None:
-            loops._set_running_loop(loop)
+class _Host:
+    """What an activation keeps from the code: trio's run context and asyncio's running loop."""
+
+    __slots__ = ("_context", "_loop", "_loops")
+
+    def keep(self) -> None:
+        self._context = dict(_CONTEXT.__dict__)  # empty outside of a trio run
+        # Imported by the workflow's module, or there is nothing to keep out.
+        self._loops = loops = sys.modules.get("asyncio.events")
+        self._loop = None if loops is None else loops._get_running_loop()
+
+    def hide(self) -> None:
+        present = _CONTEXT.__dict__
+        for name in self._context:
+            present[name] = _REFUSALS.get(name, _REFUSAL)
+        if self._loops is not None:
+            self._loops._set_running_loop(_REFUSAL)
+
+    def show(self) -> None:
+        """Undo `hide`, however far that has come."""
+        present, context = _CONTEXT.__dict__, self._context
+        present.update(context)
+        if len(present) != len(context):
+            for name in present.keys() - context.keys():
+                del present[name]
+        if self._loops is not None:
+            self._loops._set_running_loop(self._loop)
+
+
+class _Activations(threading.local):
+    """Those that a thread is in, the outermost first: what each has kept."""
+
+    def __init__(self) -> None:
+        self.hosts: list[_Host] = []
+
+
+class Guard:
+    """Keeps trio and asyncio out of activations, and stops those that await without end.
+
+    Args:
+        activation_time_limit: seconds of CPU time that an activation may take. One that has taken
+            ten times as much, and has taken a hundred thousand turns, is stopped.
+        cpu_time: seconds of CPU time of the calling thread.
+
+    Attributes:
+        longest: seconds after which an activation that does not come to rest is stopped.
+    """
+
+    def __init__(
+        self,
+        *,
+        activation_time_limit: float = 1.0,
+        cpu_time: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self.longest = activation_time_limit * PATIENCE
+        self.cpu_time = cpu_time
+        self._activations = _Activations()
+
+    def __call__(self) -> AbstractContextManager[Callable[[], None]]:
+        """Around one activation; gives what is to be called every thousand turns.
+
+        That raises `WorkflowUsageError` to stop an activation that does not come to rest.
+        """
+        return _Activation(self, self._activations.hosts)
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Around a function that may go where workflow code may not; in no activation, nothing."""
+        hosts = self._activations.hosts
+        if not hosts:
+            yield
+            return
+        inner, hosts[:] = hosts[:], []
+        try:
+            inner[0].show()
+            yield
+        finally:
+            inner[0].hide()
+            hosts[:] = inner
+
+
+class _Activation(_Host):
+    __slots__ = ("_begun", "_checks", "_guard", "_hosts")
+
+    def __init__(self, guard: Guard, hosts: list[_Host]) -> None:
+        self._guard = guard
+        self._hosts = hosts
+        self._checks = 0
+
+    def __enter__(self) -> Callable[[], None]:
+        self.keep()
+        try:
+            self.hide()
+            self._hosts.append(self)
+        except BaseException:  # Ctrl-C half-way: nobody calls `__exit__` then
+            self.show()
+            raise
+        return self._check
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._hosts.pop()
+        self.show()
+
+    def _check(self) -> None:
+        # Most activations rest before the first check, and never read the clock.
+        self._checks += 1
+        if self._checks == 1:
+            self._begun = self._guard.cpu_time()
+        elif self._checks >= CHECKS_BEFORE_STOP:
+            spent = self._guard.cpu_time() - self._begun
+            if spent > self._guard.longest:
+                raise WorkflowUsageError(
+                    f"the workflow has awaited without end for {spent:.1f} s of CPU time and never "
+                    "came to rest; let its loops wait for something: sleep, a signal, an activity"
+                )
+
+
+activation_guard = Guard()
+"""The guard of an engine that is not told otherwise."""

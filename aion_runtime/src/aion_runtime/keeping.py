@@ -37,6 +37,7 @@ from aion_core.machine.arrivals import (
     TerminateRequest,
     UpdateSentToRun,
 )
+from aion_core.machine.facts import RunFacts
 from aion_core.machine.judging import Judge, judge_start
 from aion_core.machine.outgoing import outgoing_of
 from aion_core.machine.reading import RunReading
@@ -256,8 +257,11 @@ class Keeper:
             history = await self._store.read_history(workflow_id)
         except CorruptHistoryError:
             return WorkflowStuckError(workflow_id, reason)
-        # Nothing but the first start is asked for: the rest of the history may be out of shape.
-        origin = RunReading(workflow_id, history).facts.origin
+        # Only facts: what follows from the start may be out of shape, and why the run is stuck.
+        facts = RunFacts((), ())
+        for event in history:
+            facts.take(event)
+        origin = facts.origin
         if origin is None:
             return WorkflowStuckError(workflow_id, reason)
         return judge_start(origin, request, self._is_same)

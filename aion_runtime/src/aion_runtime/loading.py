@@ -28,17 +28,19 @@ from aion_core.errors import (
     NonDeterminismError,
     StoreError,
 )
-from aion_core.events import HistoryEvent
-from aion_core.history import current_status
+from aion_core.events import HistoryEvent, WorkflowStarted
+from aion_core.history.statuses import DECIDES
 from aion_core.ids import PackageVersion, WorkflowId
 from aion_core.machine.reading import RunReading
 from aion_core.machine.run import Run
 from aion_core.replay import Replay, ResumeLive
 from aion_core.replay import Terminal as ReplayEnded
+from aion_core.status import WorkflowStatus
 from aion_runtime.clock import WorkSlice
+from aion_runtime.collecting import FullCollections
 from aion_runtime.recovery.driver import planned
 from aion_runtime.recovery.reports import Outcome, ResumeAt, Resumed, Terminal, ended_early
-from aion_runtime.recovery.seam import last_start, recorded_version
+from aion_runtime.recovery.seam import recorded_version
 from aion_runtime.versions import parse_version
 
 __all__ = ["Diverged", "Held", "Loaded", "Loading", "RunLoader", "Unread"]
@@ -50,6 +52,9 @@ reading, stepping and writing, and each of them waits for so long.
 
 EVENTS_PER_PAGE = 500
 """A long history is read in pieces: whatever a store does with one, others wait no longer."""
+
+LONG_HISTORY = 10_000
+"""Events from which on a full garbage collection would be noticed by others."""
 
 
 @attrs.frozen
@@ -95,15 +100,31 @@ class _Reading:
     """A history and what follows from it; what is wrong with it shows when a run is made of it.
 
     Seams and drivers come first, and may say it better, or end it.
+
+    Attributes:
+        history: nobody else's, because it is emptied at the end.
+        started: the start of the newest run.
+        status: of the newest run.
+        is_long: full garbage collections are put off for it.
     """
 
     def __init__(self, workflow_id: WorkflowId) -> None:
+        self.workflow_id = workflow_id
         self.history: list[HistoryEvent] = []
+        self.started: WorkflowStarted | None = None
+        self.status: WorkflowStatus | None = None
+        self.is_long = False
         self._reading = RunReading(workflow_id)
         self._error: HistoryShapeError | None = None
 
     def take(self, event: HistoryEvent) -> None:
         self.history.append(event)
+        # Noted on the way, because to look for it in a long history takes long.
+        status = DECIDES.get(type(event))
+        if status is not None:
+            self.status = status
+            if isinstance(event, WorkflowStarted):
+                self.started = event
         if self._error is None:
             try:
                 self._reading.take(event)
@@ -115,6 +136,21 @@ class _Reading:
         if self._error is not None:
             raise self._error
         return self._reading
+
+    def newest_start(self) -> WorkflowStarted:
+        """Raises `HistoryShapeError`: there is none."""
+        if self.started is None:
+            raise HistoryShapeError(
+                f"workflow {self.workflow_id!r} has no WorkflowStarted in its history; check the "
+                "store"
+            )
+        return self.started
+
+    async def forget(self, work: WorkSlice) -> None:
+        """Free the events, which takes as long as to make them, piece by piece."""
+        while self.history:
+            del self.history[-EVENTS_PER_PAGE:]
+            await work.give_way()
 
 
 class RunLoader:
@@ -138,6 +174,7 @@ class RunLoader:
         self._seam = seam
         self._driver = driver
         self._version_of = version_of
+        self._full_collections = FullCollections()
 
     async def load(self, workflow_id: WorkflowId) -> Loading:
         """Read a history and bring its newest run to the end of it.
@@ -145,43 +182,58 @@ class RunLoader:
         Whatever is wrong with one run is returned, and the other runs go on.
         """
         work = WorkSlice(LONGEST_SLICE_S)
+        reading = _Reading(workflow_id)
         try:
-            reading = await self._read(workflow_id, work)
+            loading = await self._load(reading, work)
+            # Nobody else holds the events any more, unless something was wrong with them.
+            await reading.forget(work)
+            return loading
+        finally:
+            if reading.is_long:
+                self._full_collections.allow()
+
+    async def _load(self, reading: _Reading, work: WorkSlice) -> Loading:
+        try:
+            await self._read(reading, work)
         except CorruptHistoryError as error:
             return Held(error)
         except StoreError as error:
             return Unread(error)
-        history = reading.history
+        # A list of their own for seams and drivers, who may keep it.
+        history = list(reading.history)
         try:
-            status = current_status(history)
+            status = reading.status
             if not history or (status is not None and status.is_closed):
-                return Loaded(self._run(workflow_id, reading), None)
+                return Loaded(self._run(history, reading), None)
             await work.give_way()
-            adopted = self._ask_seam(workflow_id, history)
+            adopted = self._ask_seam(reading, history)
             await work.give_way()
-            plan = planned(self._driver, workflow_id, history)
+            plan = planned(self._driver, reading.workflow_id, history)
         except (Exception, SystemExit) as error:
             return Held(error)
-        return await self._carry_out(plan, workflow_id, reading, adopted, work)
+        return await self._carry_out(plan, history, reading, adopted, work)
 
-    async def _read(self, workflow_id: WorkflowId, work: WorkSlice) -> _Reading:
-        reading = _Reading(workflow_id)
+    async def _read(self, reading: _Reading, work: WorkSlice) -> None:
         while True:
             page = await self._store.read_history_from(
-                workflow_id, len(reading.history) + 1, EVENTS_PER_PAGE
+                reading.workflow_id, len(reading.history) + 1, EVENTS_PER_PAGE
             )
             for event in page:
                 reading.take(event)
                 await work.give_way()
+            if not reading.is_long and len(reading.history) >= LONG_HISTORY:
+                reading.is_long = True
+                self._full_collections.put_off()
+            self._full_collections.look()
             if len(page) < EVENTS_PER_PAGE:
-                return reading
+                return
 
     def _ask_seam(
-        self, workflow_id: WorkflowId, history: Sequence[HistoryEvent]
+        self, reading: _Reading, history: Sequence[HistoryEvent]
     ) -> PackageVersion | None:
         """The version that the run goes on by, if that is another one than is recorded."""
         # Stores list a workflow by the type that its newest start has.
-        started = last_start(workflow_id, history)
+        workflow_id, started = reading.workflow_id, reading.newest_start()
         decision: object = self._seam.recover_active_workflow(
             workflow_id, started.workflow_type, history, self._context.catalog
         )
@@ -203,19 +255,18 @@ class RunLoader:
     async def _carry_out(
         self,
         plan: RecoveryPlan,
-        workflow_id: WorkflowId,
+        history: Sequence[HistoryEvent],
         reading: _Reading,
         adopted: PackageVersion | None,
         work: WorkSlice,
     ) -> Loading:
         run: Run | None = None
-        history = reading.history
         try:
             await work.give_way()
-            replay = Replay(workflow_id, plan.run_id, history)
+            replay = Replay(reading.workflow_id, plan.run_id, history)
             await work.give_way()
-            outcome = await _follow(plan, replay, work)
-            run = self._run(workflow_id, reading, plan, adopted)
+            outcome = await self._follow(plan, replay, work)
+            run = self._run(history, reading, plan, adopted)
             return Loaded(run, outcome)
         except NonDeterminismError as error:
             return Diverged(error, plan.failure_recorded_at, history[-1].seq)
@@ -227,13 +278,13 @@ class RunLoader:
 
     def _run(
         self,
-        workflow_id: WorkflowId,
+        history: Sequence[HistoryEvent],
         reading: _Reading,
         plan: RecoveryPlan | None = None,
         adopted: PackageVersion | None = None,
     ) -> Run:
-        history = reading.history
-        if plan is not None and plan.run_id != last_start(workflow_id, history).run_id:
+        workflow_id = reading.workflow_id
+        if plan is not None and plan.run_id != reading.newest_start().run_id:
             raise HistoryShapeError(
                 f"the recovery driver planned run {plan.run_id} of workflow {workflow_id!r}, which "
                 "is not its newest; mend the driver"
@@ -250,25 +301,27 @@ class RunLoader:
             reading=reading.result(),
         )
 
+    async def _follow(self, plan: RecoveryPlan, replay: Replay, work: WorkSlice) -> Outcome:
+        """Hold all commands against the history: the machine is to stand at the end of it.
 
-async def _follow(plan: RecoveryPlan, replay: Replay, work: WorkSlice) -> Outcome:
-    """Hold all commands against the history: the machine is to stand at the end of it.
-
-    Raises:
-        NonDeterminismError: one of them does not fit.
-        HistoryShapeError: they end although history does not.
-    """
-    resume_at: ResumeAt | None = None
-    recorded = 0
-    for index, command in enumerate(plan.commands):
-        answer = replay.step(command)
-        if isinstance(answer, ReplayEnded):
-            return Terminal(answer.terminal, recorded, replay.head)
-        if isinstance(answer, ResumeLive):
-            resume_at = resume_at or ResumeAt(index, command, replay.head)
-        else:
-            recorded += 1
-        await work.give_way()
-    if resume_at is None:
-        raise ended_early(recorded, replay.head)
-    return Resumed(resume_at, recorded)
+        Raises:
+            NonDeterminismError: one of them does not fit.
+            HistoryShapeError: they end although history does not.
+        """
+        resume_at: ResumeAt | None = None
+        index = recorded = 0
+        for command in plan.commands:
+            if command is not None:
+                answer = replay.step(command)
+                if isinstance(answer, ReplayEnded):
+                    return Terminal(answer.terminal, recorded, replay.head)
+                if isinstance(answer, ResumeLive):
+                    resume_at = resume_at or ResumeAt(index, command, replay.head)
+                else:
+                    recorded += 1
+                index += 1
+            if await work.give_way():
+                self._full_collections.look()
+        if resume_at is None:
+            raise ended_early(recorded, replay.head)
+        return Resumed(resume_at, recorded)

@@ -159,7 +159,9 @@ class Activity(Generic[P, R_co]):
     @property
     def is_async(self) -> bool:
         """True when it runs on the event loop, False when it runs in a worker thread."""
-        return inspect.iscoroutinefunction(self.body)
+        if self._stand_ins:
+            return inspect.iscoroutinefunction(self.body)
+        return isinstance(self, AsyncActivity)
 
     async def run_plainly(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now, unrecorded."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from aion_core.errors import Cancelled, WorkflowUsageError
 from aion_core.machine.nursery import Nursery, open_nursery
 from aion_core.machine.sync import Semaphore
-from aion_core.machine.tasks import checkpoint_if_cancelled
+from aion_core.machine.tasks import check_callable, checkpoint_if_cancelled
 
 __all__ = ["gather", "map", "race"]
 
@@ -116,6 +116,7 @@ async def map(  # noqa: A001  as aion.map
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; None is for all at a time")
+    check_callable("map", fn, "map(fetch, pages)")
     todo = list(items)
     results: list[Any] = [None] * len(todo)
     slots = None if limit is None else Semaphore(limit)
@@ -151,5 +152,6 @@ def _check_calls(name: str, awaitables: tuple[object, ...]) -> None:
             if inspect.iscoroutine(other):
                 other.close()
         raise WorkflowUsageError(
-            f"{name} takes calls to be awaited, but argument {position} is {awaitable!r}"
+            f"{name} takes calls to be awaited, as in {name}(fetch(1), fetch(2)) or "
+            f"{name}(*calls), but argument {position} is {awaitable!r}"
         )

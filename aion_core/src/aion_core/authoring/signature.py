@@ -98,10 +98,12 @@ class CallSignature:
         """
         values = converter.decode_fields(payload, self._annotations)
         for name in self._names:
-            default = self._signature.parameters[name].default
-            if name not in values and default is inspect.Parameter.empty:
+            if name not in values and self._has_no_default(name):
                 raise PayloadError(f"$.{name}: field {name!r} is missing")
         return values
+
+    def _has_no_default(self, name: str) -> bool:
+        return self._signature.parameters[name].default is inspect.Parameter.empty
 
     def encode_result(self, value: object, converter: PayloadConverter) -> Payload:
         """Store what the function returned. Raises `PayloadError`."""

@@ -181,14 +181,15 @@ class RecoveryPlan:
     """The commands that the code of a run issues, held against its history by who takes them.
 
     Attributes:
-        commands: in order; consumed once. Iterating them runs the code.
+        commands: in order; consumed once. Iterating them runs the code. None is no command, but
+            an occasion to let others have their turn.
         failure_recorded_at: the instant to be recorded if they do not fit the history.
         machine: stands at the end of the history once ``commands`` is exhausted; None for a
             driver that has none.
     """
 
     run_id: RunId
-    commands: Iterable[Command]
+    commands: Iterable[Command | None]
     failure_recorded_at: datetime
     machine: WorkflowMachine | None = None
 

@@ -35,7 +35,7 @@ PLAIN = (str, int, float, bool, type(None))
 def add_scalars(converter: cattrs.Converter) -> None:
     """Teach a converter all of them."""
     for scalar in PLAIN:
-        converter.register_structure_hook(scalar, partial(_scalar, converter, scalar))
+        converter.register_structure_hook(scalar, _scalar(converter, scalar))
     for cls, write, read in _TEXTS:
         converter.register_unstructure_hook(cls, writer(cls, write))
         converter.register_structure_hook(cls, partial(_from_text, cls, read))
@@ -56,11 +56,16 @@ def is_literal(annotation: Any) -> bool:
     return typing.get_origin(annotation) is typing.Literal
 
 
-def _scalar(converter: cattrs.Converter, cls: type, value: Any, annotation: Any) -> Any:
-    # What is registered for a class is asked for its subclasses, too, such as `enum.IntEnum`.
-    if annotation is not cls and is_enum(annotation):
-        return _enum_factory(converter, annotation)(value, annotation)
-    return same_type(cls, value, annotation)
+def _scalar(converter: cattrs.Converter, cls: type) -> Hook:
+    def read(value: Any, annotation: Any) -> Any:
+        if annotation is cls and value.__class__ is cls:
+            return value
+        # What is registered for a class is asked for its subclasses, too, such as `enum.IntEnum`.
+        if annotation is not cls and is_enum(annotation):
+            return _enum_factory(converter, annotation)(value, annotation)
+        return same_type(cls, value, annotation)
+
+    return read
 
 
 def _from_text(cls: type, read: Callable[[str], Any], value: Any, annotation: Any) -> Any:

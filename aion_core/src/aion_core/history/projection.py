@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import assert_never
 
@@ -35,6 +36,9 @@ from aion_core.values import merged_attributes
 
 __all__ = ["RunProjection"]
 
+_NO_IDS: frozenset[str] = frozenset()
+"""Most runs get no signal with an id and no update, and a set of their own takes 200 bytes."""
+
 
 class RunProjection:
     """The state of a workflow's newest run, kept up to date event by event.
@@ -56,8 +60,8 @@ class RunProjection:
         self.last_recorded_at: datetime | None = None
         self.timers: dict[TimerId, TimerRow] = {}
         self.activities: dict[ActivityId, ActivityRow] = {}
-        self.signal_ids: set[str] = set()
-        self.update_ids: set[str] = set()
+        self.signal_ids: AbstractSet[str] = _NO_IDS
+        self.update_ids: AbstractSet[str] = _NO_IDS
         for event in history:
             self.apply(event)
 
@@ -101,26 +105,27 @@ class RunProjection:
             )
         self.head = event.seq
         self.last_recorded_at = event.recorded_at
-        if isinstance(event, e.SignalReceived) and event.signal_id is not None:
-            self.signal_ids.add(event.signal_id)
+        if isinstance(event, e.SignalReceived):
+            if event.signal_id is not None:
+                self.signal_ids = _with(self.signal_ids, event.signal_id)
         elif isinstance(event, e.UpdateAccepted):
-            self.update_ids.add(event.update_id)
+            self.update_ids = _with(self.update_ids, event.update_id)
         change = changes(event)
         if change is not None:
             self._apply_change(change)
 
     def _apply_change(self, change: Change) -> None:
         match change:
-            case TimerArmed(timer):
-                self.timers[timer.timer_id] = timer
-            case TimerSettled(timer_id):
-                self.timers.pop(timer_id, None)
             case ActivityOpened(activity):
                 self.activities[activity.activity_id] = activity
             case ActivitySettled(activity_id, failed):
                 self.activities.pop(activity_id, None)
                 if failed:
                     self._summarize(failed_activity=activity_id)
+            case TimerArmed(timer):
+                self.timers[timer.timer_id] = timer
+            case TimerSettled(timer_id):
+                self.timers.pop(timer_id, None)
             case AttemptPlanned(activity_id, attempt, next_attempt_at):
                 self._evolve(
                     activity_id, attempt=attempt, delivery=1, next_attempt_at=next_attempt_at
@@ -197,3 +202,10 @@ class RunProjection:
                 "which is not open"
             )
         self.activities[activity_id] = attrs.evolve(row, **fields)  # type: ignore[arg-type]  # of a row
+
+
+def _with(ids: AbstractSet[str], found: str) -> set[str]:
+    """The same set with one more; the first one makes it."""
+    made = ids if isinstance(ids, set) else set(ids)
+    made.add(found)
+    return made

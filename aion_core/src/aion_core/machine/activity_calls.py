@@ -44,10 +44,12 @@ class _Call:
 class ActivityCalls:
     """The calls that have no outcome yet."""
 
+    __slots__ = ("_environment", "_keys", "_open")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._open: dict[ActivityId, _Call] = {}
-        self._keys: set[ActivityId] = set()
+        self._keys: dict[ActivityId, None] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -101,9 +103,10 @@ class ActivityCalls:
         task = call.task
         if task is None:
             return  # abandoned: the outcome is for the reader of the history
+        if type(event) is e.ActivityCompleted:
+            task.kernel.wake(task, event.result)
+            return
         match event:
-            case e.ActivityCompleted(result=result):
-                task.kernel.wake(task, result)
             case e.ActivityFailed(error=failure, attempt=attempt):
                 error = ActivityError(
                     event.activity_id, call.command.activity_type, attempt, failure
@@ -117,4 +120,4 @@ class ActivityCalls:
             raise WorkflowUsageError(
                 f"the key {key!r} is used twice in this run; give every activity call its own"
             )
-        self._keys.add(activity_id)
+        self._keys[activity_id] = None

@@ -69,6 +69,8 @@ class Child:
 class Children:
     """The children that a run has started."""
 
+    __slots__ = ("_environment", "_open")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._open: dict[ChildKey, Child] = {}

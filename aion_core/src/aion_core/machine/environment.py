@@ -7,7 +7,7 @@ wake them from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -55,6 +55,37 @@ class Environment:
         recorded: what history holds of this activation.
     """
 
+    # Of these, and of the parts, there is one for each run in memory; a part that few runs need is
+    # made when it is asked for.
+    __slots__ = (
+        "_children",
+        "_commands",
+        "_has_gaps",
+        "_markers",
+        "_queries",
+        "_refused_for",
+        "_timers",
+        "_updates",
+        "_waits_begun",
+        "activities",
+        "attributes",
+        "cancel_reason",
+        "converter",
+        "dropped_signals",
+        "ends_as",
+        "is_replaying",
+        "lifted",
+        "log_lines",
+        "now",
+        "places",
+        "recorded",
+        "run_id",
+        "seq",
+        "signals",
+        "started",
+        "workflow_id",
+    )
+
     def __init__(
         self,
         started: e.WorkflowStarted,
@@ -77,20 +108,60 @@ class Environment:
         self.places: Places | None = None
         self.recorded = RecordedIntents()
         self.activities = ActivityCalls(self)
-        self.timers = Timers(self)
         self.signals = Signals(self)
-        self.children = Children(self)
-        self.updates = Updates(self)
-        self.markers = Markers(self)
-        self.queries = Queries(self)
+        self._timers: Timers | None = None
+        self._children: Children | None = None
+        self._updates: Updates | None = None
+        self._markers: Markers | None = None
+        self._queries: Queries | None = None
         self._commands: list[c.Command | None] = []
+        self._has_gaps = False
         self._refused_for: str | None = None
         self._waits_begun = 0
 
-    def take_commands(self) -> list[c.Command]:
+    @property
+    def timers(self) -> Timers:
+        """The timers of the run."""
+        if self._timers is None:
+            self._timers = Timers(self)
+        return self._timers
+
+    @property
+    def children(self) -> Children:
+        """The workflows that it has started."""
+        if self._children is None:
+            self._children = Children(self)
+        return self._children
+
+    @property
+    def updates(self) -> Updates:
+        """The updates that it handles."""
+        if self._updates is None:
+            self._updates = Updates(self)
+        return self._updates
+
+    @property
+    def markers(self) -> Markers:
+        """The values that it got once and for all."""
+        if self._markers is None:
+            self._markers = Markers(self)
+        return self._markers
+
+    @property
+    def queries(self) -> Queries:
+        """The questions that it answers."""
+        if self._queries is None:
+            self._queries = Queries(self)
+        return self._queries
+
+    def take_commands(self) -> Sequence[c.Command]:
         """The commands issued and the awaits answered since the last call, in order."""
         commands, self._commands = self._commands, []
-        self.timers.rest()
+        if self._timers is not None:
+            self._timers.rest()
+        if not self._has_gaps:
+            return commands  # type: ignore[return-value]  # nothing was taken back
+        self._has_gaps = False
         return [command for command in commands if command is not None]
 
     def issue(
@@ -126,6 +197,7 @@ class Environment:
     def take_back(self, index: int) -> None:
         """Leave no trace of a command of this activation."""
         self._commands[index] = None
+        self._has_gaps = True
 
     def answered(self, command: c.AwaitCommand) -> None:
         """An await of the code has got what it waited for."""
@@ -155,9 +227,9 @@ class Environment:
         Activities are not among them: the command that runs one awaits it, too.
         """
         waits: list[tuple[int, c.AwaitCommand]] = [
-            *self.timers.waits(),
+            *(() if self._timers is None else self._timers.waits()),
             *self.signals.waits(),
-            *self.children.waits(),
+            *(() if self._children is None else self._children.waits()),
         ]
         if not waits and not self.activities:
             return [c.Park()]

@@ -24,6 +24,8 @@ class RunFacts:
         cancel_seq: the event by which somebody asked it to stop.
     """
 
+    __slots__ = ("cancel_seq", "children", "origin", "scheduled", "started", "terminal")
+
     def __init__(
         self, history: Sequence[e.HistoryEvent], activities: Iterable[ActivityRow]
     ) -> None:

@@ -34,6 +34,8 @@ _FEW = 64
 class Generators:
     """The async generators that the tasks of a run have begun to iterate."""
 
+    __slots__ = ("_begun", "_sweep_at")
+
     def __init__(self) -> None:
         self._begun: list[AnyGenerator] = []
         self._sweep_at = _FEW

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextvars
 import inspect
 import sys
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -80,6 +79,26 @@ class Kernel:
         is_discarded: it has been closed: code that still runs is clean-up of what is thrown away.
     """
 
+    __slots__ = (
+        "_finished_generators",
+        "_generators",
+        "_on_end",
+        "_on_root_done",
+        "_outcome",
+        "_ready",
+        "_root",
+        "_spawned",
+        "_tasks",
+        "_turns_to_check",
+        "environment",
+        "has_ended",
+        "is_closing",
+        "is_discarded",
+        "left_open",
+        "predicates",
+        "root_scope",
+    )
+
     def __init__(
         self, environment: Environment, on_end: OnEnd, on_root_done: OnEnd | None = None
     ) -> None:
@@ -93,7 +112,8 @@ class Kernel:
         self._on_end = on_end
         self._on_root_done = on_root_done
         self._outcome: tuple[object, BaseException | None] = None, None
-        self._ready: deque[Task] = deque()
+        # Not a deque, which takes 600 bytes even when it is empty.
+        self._ready: list[Task] = []
         # A dict keeps the order of creation; a set would iterate by address.
         self._tasks: dict[Task, None] = {}
         self._spawned = 0
@@ -255,14 +275,16 @@ class Kernel:
                 return
 
     def _run_ready(self, check: Callable[[], None] | None) -> None:
-        ready = self._ready
-        while ready:
-            self._advance(ready.popleft())
-            self._turns_to_check -= 1
-            if self._turns_to_check == 0:
-                self._turns_to_check = TURNS_BETWEEN_CHECKS
-                if check is not None:
-                    check()
+        while self._ready:
+            # Who becomes ready meanwhile has a turn after all of these.
+            ready, self._ready = self._ready, []
+            for task in ready:
+                self._advance(task)
+                self._turns_to_check -= 1
+                if self._turns_to_check == 0:
+                    self._turns_to_check = TURNS_BETWEEN_CHECKS
+                    if check is not None:
+                        check()
 
     def _advance(self, task: Task) -> None:
         value, error = task.value, task.error

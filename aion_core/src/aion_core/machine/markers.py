@@ -25,6 +25,8 @@ _PATCHED = "aion.patched:"
 class Markers:
     """Values are looked up in what is recorded; patches are decided once for the whole run."""
 
+    __slots__ = ("_environment", "_patches", "_patches_recorded")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._patches_recorded: frozenset[str] = frozenset()

@@ -14,6 +14,7 @@ from aion_core.machine.scopes import CancelScope
 from aion_core.machine.tasks import (
     FOR_THE_HOST,
     Task,
+    check_callable,
     current_task,
     current_task_or_none,
     suspend,
@@ -31,6 +32,8 @@ class Nursery:
     Attributes:
         cancel_scope: cancels all tasks in it, and the block.
     """
+
+    __slots__ = ("_children", "_closed", "_errors", "_parent", "_parent_waits", "cancel_scope")
 
     def __init__(self, parent: Task, cancel_scope: CancelScope) -> None:
         self.cancel_scope = cancel_scope
@@ -56,6 +59,7 @@ class Nursery:
         caller = self._parent.kernel.changer_of("nursery")
         if self._closed:
             raise WorkflowUsageError("this nursery is closed; start tasks inside its block")
+        check_callable("start_soon", async_fn, "start_soon(charge, order)")
         awaitable = async_fn(*args)
         if not inspect.isawaitable(awaitable):
             raise WorkflowUsageError(

@@ -16,11 +16,16 @@ from aion_core.ids import RunId, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.randomness import successor_of
 
-__all__ = ["Outgoing", "OutgoingKind", "outgoing_of", "refused_start"]
+__all__ = ["SENDING", "Outgoing", "OutgoingKind", "outgoing_of", "refused_start"]
 
 OutgoingKind: TypeAlias = Literal[
     "start", "signal", "child cancel", "child outcome", "parent closed"
 ]
+
+SENDING = frozenset(
+    (e.ChildWorkflowStarted, e.SignalSent, e.ChildCancelRequested, *e.TERMINALS),
+)
+"""Events that may bring something to other runs; all others bring nothing."""
 
 
 @attrs.frozen(kw_only=True)

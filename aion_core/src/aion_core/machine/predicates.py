@@ -10,6 +10,7 @@ from aion_core.errors import WorkflowUsageError
 from aion_core.machine.tasks import (
     FOR_THE_HOST,
     Task,
+    check_callable,
     checkpoint_if_cancelled,
     current_task,
     suspend,
@@ -31,6 +32,8 @@ class _Waiter:
 
 class Predicates:
     """The conditions that tasks of a run wait for, the oldest first."""
+
+    __slots__ = ("_environment", "_waiters")
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -94,6 +97,10 @@ async def wait_until(predicate: Callable[[], object]) -> None:
 
     It is called whenever the run comes to rest, and may only look: what changes its answer is the
     run's own state. What it raises is raised here.
+
+    Raises:
+        TypeError: it cannot be called.
     """
     task = current_task()
+    check_callable("wait_until", predicate, "wait_until(lambda: count > 3)")
     await task.kernel.predicates.wait(task, predicate)

@@ -29,6 +29,8 @@ class _Answer:
 class Queries:
     """The answers that a run has for questions, by name."""
 
+    __slots__ = ("_answers", "_environment")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._answers: dict[str, _Answer] = {}

@@ -44,12 +44,21 @@ class RecordedIntents:
     def _at(self, position: str) -> e.HistoryEvent | None:
         if not self._intents:
             return None
+        if self._by_position is None and len(self._intents) == 1:
+            # As in most activations: not worth a dict.
+            (only,) = self._intents
+            return only if _place_of(only) == position else None
         if self._by_position is None:
             # Made when it is first asked for: few activations have need of it.
             self._by_position = {}
             for event in self._intents:
-                if type(event) is e.ActivityScheduled:
-                    self._by_position[event.activity_id] = event
-                elif type(event) is e.MarkerRecorded:
-                    self._by_position[event.position] = event
+                place = _place_of(event)
+                if place is not None:
+                    self._by_position[place] = event
         return self._by_position.get(position)
+
+
+def _place_of(event: e.HistoryEvent) -> str | None:
+    if type(event) is e.ActivityScheduled:
+        return event.activity_id
+    return event.position if type(event) is e.MarkerRecorded else None

@@ -29,7 +29,7 @@ from aion_core.ids import PackageVersion, RunId, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.activity_calls import ActivityDefinition
 from aion_core.machine.judging import Judge
-from aion_core.machine.outgoing import Outgoing, outgoing_of, refused_start
+from aion_core.machine.outgoing import SENDING, Outgoing, outgoing_of, refused_start
 from aion_core.machine.randomness import successor_of
 from aion_core.machine.reading import RunReading
 from aion_core.machine.saying import LogLine
@@ -285,10 +285,11 @@ class Run:
         refusal = self._refusal_by_code(arrival)
         if refusal is not None:
             return refusal
-        if e.is_arrival(verdict) and self._adopt_code(verdict.recorded_at, events):
+        activates = e.is_arrival(verdict)
+        if activates and self._adopt_code(verdict.recorded_at, events):
             verdict = attrs.evolve(verdict, seq=self.projection.head + 1)
         self._record(verdict, events)
-        if e.is_arrival(verdict):
+        if activates:
             self._continuations = 0
             self._activate(verdict, events)
         return None
@@ -395,7 +396,7 @@ class Run:
     def _record(self, event: e.HistoryEvent, events: list[e.HistoryEvent]) -> None:
         self.projection.apply(event)
         facts = self._facts
-        if facts.started is not None:
+        if type(event) in SENDING and facts.started is not None:
             self._outgoing += outgoing_of(event, facts.started, facts.children.values())
         facts.take(event)
         events.append(event)

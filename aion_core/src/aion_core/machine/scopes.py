@@ -104,7 +104,10 @@ class CancelScope:
     @property
     def is_effectively_cancelled(self) -> bool:
         """Whether checkpoints directly inside raise now."""
-        return self.cancel_called or self._cancelled_from_outside
+        # The parts of it by themselves, because every checkpoint asks.
+        if self.cancel_called:
+            return True
+        return self._parent is not None and self._cancelled_from_outside
 
     @property
     def _cancelled_from_outside(self) -> bool:

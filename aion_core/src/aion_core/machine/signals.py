@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,11 @@ Decode = Callable[[Payload], Any]
 class Signals:
     """A queue of signals and one of receivers for each name; one of the two is empty."""
 
+    __slots__ = ("_arrived", "_environment", "_kept", "_receivers")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._arrived: Counter[str] = Counter()
+        self._arrived: dict[str, int] = {}
         self._kept: dict[str, deque[tuple[int, e.SignalReceived]]] = {}
         self._receivers: dict[str, dict[Task, tuple[int, Decode]]] = {}
 
@@ -40,7 +42,7 @@ class Signals:
     def waits(self) -> Iterable[tuple[int, c.AwaitSignal]]:
         """What is awaited, and since when."""
         for name, receivers in self._receivers.items():
-            for index, (begun, _) in enumerate(receivers.values(), self._arrived[name]):
+            for index, (begun, _) in enumerate(receivers.values(), self._arrived.get(name, 0)):
                 yield begun, c.AwaitSignal(name, index)
 
     async def receive(self, task: Task, name: str, decode: Decode) -> Any:
@@ -76,7 +78,7 @@ class Signals:
 
     def deliver(self, event: e.SignalReceived) -> None:
         """Apply an arrival: the task that has waited longest gets the signal, or it waits."""
-        index = self._arrived[event.name]
+        index = self._arrived.get(event.name, 0)
         self._arrived[event.name] = index + 1
         receivers = self._receivers.get(event.name)
         if not receivers:

@@ -6,6 +6,7 @@ Nothing here decides who runs next: that is the kernel's.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ __all__ = [
     "OnEnd",
     "Park",
     "Task",
+    "check_callable",
     "checkpoint",
     "checkpoint_if_cancelled",
     "current_task",
@@ -187,6 +189,19 @@ def current_task() -> Task:
     task = _CURRENT.get(None)
     if task is None:
         raise NotInWorkflowError(
-            "this works only inside a running workflow; start one with engine.start(...)"
+            "this works only inside a running workflow; start one with engine.start(...), or in a "
+            "test with aion_runtime.testing.run_workflow(...)"
         )
     return task
+
+
+def check_callable(name: str, fn: object, example: str) -> None:
+    """Refuse what was called, or worked out, where a function is to be given.
+
+    Raises:
+        TypeError: it cannot be called; the message has the example.
+    """
+    if not callable(fn):
+        if inspect.iscoroutine(fn):
+            fn.close()
+        raise TypeError(f"{name} takes a function, not {fn!r}; write {example}")

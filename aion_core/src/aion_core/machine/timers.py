@@ -21,13 +21,15 @@ __all__ = ["Timers"]
 class Timers:
     """The timers that are running, and who wants to know."""
 
+    __slots__ = ("_environment", "_fired", "_fresh", "_running", "_waiting")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._running: dict[TimerId, tuple[int, Callable[[], None]]] = {}
         # Started in this activation: the index of the command, to be taken back.
         self._fresh: dict[TimerId, int] = {}
         self._waiting: dict[TimerId, dict[Task, None]] = {}
-        self._fired: set[TimerId] = set()
+        self._fired: dict[TimerId, None] = {}
 
     def rest(self) -> None:
         """The activation is over: what was started in it is going to be recorded."""
@@ -74,7 +76,7 @@ class Timers:
         Who waits for it goes on waiting, for the new instant.
         """
         self._environment.check_may_change("a timer")
-        self._fired.discard(timer_id)
+        self._fired.pop(timer_id, None)
         if timer_id in self._running:
             self.cancel(task, timer_id)
         if fire_at <= self._environment.now:
@@ -138,7 +140,7 @@ class Timers:
         self._running[timer_id] = self._environment.next_wait(), fired
 
     def _named_fired(self, timer_id: TimerId) -> None:
-        self._fired.add(timer_id)
+        self._fired[timer_id] = None
         self._wake(timer_id, fired=True)
 
     def _wake(self, timer_id: TimerId, *, fired: bool) -> None:

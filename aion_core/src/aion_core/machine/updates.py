@@ -44,6 +44,8 @@ class _Handler:
 class Updates:
     """The handlers of a run, and the updates that they are at work on."""
 
+    __slots__ = ("_accepted", "_at_work", "_environment", "_handlers")
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._handlers: dict[str, _Handler] = {}

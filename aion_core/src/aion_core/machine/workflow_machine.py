@@ -130,7 +130,7 @@ class WorkflowMachine:
             NonDeterminismError: the code asks for something else than history holds.
             HistoryShapeError: no engine wrote this history.
         """
-        for _ in self.replaying(history):
+        for _ in self.replaying_in_pieces(history):
             pass
         return self.ahead
 
@@ -148,11 +148,18 @@ class WorkflowMachine:
             NonDeterminismError: the code asks for something else than history holds.
             HistoryShapeError: no engine wrote this history.
         """
+        return (each for each in self.replaying_in_pieces(history) if each is not None)
+
+    def replaying_in_pieces(self, history: Sequence[e.HistoryEvent]) -> Iterator[c.Command | None]:
+        """As `replaying`, with None for an activation that gives nothing.
+
+        So whoever iterates can let others have their turn, however long the code asks for nothing.
+        """
         segment = cut_segment(self.workflow_id, self.run_id, history)
         recorded = self.environment.recorded
-        self.environment.markers.expect_patches(
-            event.name for event in segment.events if type(event) is e.MarkerRecorded
-        )
+        markers = [event.name for event in segment.events if type(event) is e.MarkerRecorded]
+        if markers:
+            self.environment.markers.expect_patches(markers)
         self.environment.is_replaying = True
         pending: list[c.AnchoredCommand] = []
         same = self.environment.converter.same
@@ -160,17 +167,20 @@ class WorkflowMachine:
             head = group.head
             last = group.intents[-1] if group.intents else head
             recorded.expect(group.intents, is_last=last.seq == segment.head)
-            if isinstance(head, e.WorkflowReopened):
-                issued = [*pending, *self._activate_kept(group)]
+            if type(head) is e.WorkflowReopened:
+                issued: Sequence[c.Command] = [*pending, *self._activate_kept(group)]
             elif pending:
                 raise self._diverged(head, pending[0], history)
             else:
                 issued = self._activate(head, head.recorded_at)
             self._common = head
+            if not issued:
+                yield None
             intents = iter(group.intents)
             pending = []
             for command in issued:
-                if isinstance(command, _AWAITS):
+                # The type first: most commands are no awaits, and every replay goes through here.
+                if type(command) is not c.RunActivity and isinstance(command, _AWAITS):
                     yield command
                     continue
                 intent = next(intents, None)
@@ -204,7 +214,7 @@ class WorkflowMachine:
                 issued += self._activate(arrival, group.now)
         return issued
 
-    def _activate(self, arrival: e.HistoryEvent, now: datetime) -> list[c.Command]:
+    def _activate(self, arrival: e.HistoryEvent, now: datetime) -> Sequence[c.Command]:
         environment = self.environment
         environment.now = now
         environment.seq = arrival.seq

@@ -74,6 +74,10 @@ class Cursor:
             if not self._read():
                 return None
 
+    def forget(self, key: CorrelationKey) -> None:
+        """Nobody is going to ask for the answers of a key any more."""
+        self._answers.pop(key, None)
+
     def _read(self) -> bool:
         """Take in one more group; False when there is none."""
         group = next(self._unread, None)

@@ -117,20 +117,20 @@ class Replay:
             return Terminal(self.terminal)
         return answer
 
-    def drive(self, commands: Iterable[c.Command]) -> Driven:
+    def drive(self, commands: Iterable[c.Command | None]) -> Driven:
         """Go over a stream of commands, up to its end or to the first that nothing can anchor.
 
         A command that history cannot answer yet is remembered, and the stream goes on: so a
         divergence in a concurrent branch is found. The first one remembered is the resume point;
         but if the stream goes on to the recorded end of the run, that is the answer. Nothing is
-        sent back into the stream: whoever makes it holds the history.
+        sent back into the stream: whoever makes it holds the history. None in it is nothing.
 
         Raises:
             NonDeterminismError: history holds another command at some place.
         """
         recorded: list[Recorded] = []
         waiting: tuple[int, c.Command] | None = None
-        for index, command in enumerate(commands):
+        for index, command in enumerate(each for each in commands if each is not None):
             answer = self._resolver.resolve(command)
             if isinstance(answer, ResumeLive):
                 waiting = waiting or (index, command)

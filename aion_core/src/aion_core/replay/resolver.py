@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from operator import eq
 
 from aion_core import commands as c
@@ -39,7 +40,10 @@ class Resolver:
         self._anchors: dict[CorrelationKey, int] = {}
         self._open: dict[CorrelationKey, e.HistoryEvent] = {}
         self._last = Placed(segment.started, segment.started.seq, segment.started.recorded_at)
-        self._in_common = [self._last]
+        # The furthest that is in common before the next intent, and a heap of what lies beyond.
+        self._common = self._last
+        self._beyond: list[tuple[int, int, Placed]] = []
+        self._reached_count = 0
 
     def resolve(self, command: c.Command, at_seq: int | None = None) -> r.Recorded | r.ResumeLive:
         """What history says of a command.
@@ -69,7 +73,9 @@ class Resolver:
             self._open[key] = anchor.event
         answer = self._answer(key, at_seq)
         if isinstance(answer, r.Recorded):
-            del self._open[key]
+            # Nobody asks for it again; a long history leaves nothing here of what is done with.
+            del self._open[key], self._anchors[key]
+            self._cursor.forget(key)
         return answer
 
     def is_open(self, command: c.Command) -> bool:
@@ -84,17 +90,13 @@ class Resolver:
 
     def divergence(self, event: e.HistoryEvent, command: c.Command) -> NonDeterminismError:
         """The error of a code that asks for something else than an event records."""
-        common = max(
-            (each for each in self._in_common if each.place < event.seq),
-            key=lambda each: each.place,
-            default=None,
-        )
+        common = self._common_before(event.seq)
         return NonDeterminismError(
             self._segment.workflow_id,
             event.seq,
             describe(event),
             describe(command),
-            last_common=None if common is None else point(common.event),
+            last_common=point(common.event),
         )
 
     def _waits(self, command: c.Command, key: CorrelationKey) -> bool:
@@ -112,6 +114,7 @@ class Resolver:
         if not same_intent(command, anchor.event, self._same):
             raise self.divergence(anchor.event, command)
         self._cursor.advance()
+        self._common_before(anchor.place)
         self._reached(anchor)
         if key is not None and isinstance(command, _STARTS):
             self._anchors[key] = anchor.place
@@ -125,10 +128,19 @@ class Resolver:
         return r.Recorded(resolution_of(found.event), found.event.seq, found.now)
 
     def _reached(self, placed: Placed) -> None:
-        self._in_common.append(placed)
+        self._reached_count += 1
+        heapq.heappush(self._beyond, (placed.place, self._reached_count, placed))
         # An answer may lie far ahead of what a concurrent branch asks for next.
         if placed.place >= self._last.place:
             self._last = placed
+
+    def _common_before(self, seq: int) -> Placed:
+        """The furthest that is in common before an intent which nothing has taken."""
+        while self._beyond and self._beyond[0][0] < seq:
+            _, _, placed = heapq.heappop(self._beyond)
+            if placed.place > self._common.place:
+                self._common = placed
+        return self._common
 
     def _live(self) -> r.ResumeLive:
         return r.ResumeLive(self._last.now)

@@ -70,20 +70,24 @@ class Segment:
     def groups(self) -> Iterator[Group]:
         """All that is in force, in order; made on the way, because histories are long."""
         kept: list[Group] = []
+        # Of the last group: the first event of a run is an arrival, so there is one.
+        intents: list[e.HistoryEvent] = []
         for event in self.events:
-            if type(event) in _COMMON_INTENTS:
-                # The first event of a run is an arrival, so there is a group.
-                kept[-1].intents.append(event)
-            elif type(event) in _COMMON_ARRIVALS or e.is_arrival(event):
+            kind = type(event)
+            if kind in _COMMON_INTENTS:
+                intents.append(event)
+            elif kind in _COMMON_ARRIVALS or e.is_arrival(event):
                 # Up to the last reopening, groups may still turn out to be void.
                 if event.seq > self.reopened_at:
                     yield from kept
                     kept = []
-                kept.append(Group(event, (event,), []))
+                intents = []
+                kept.append(Group(event, (event,), intents))
             elif isinstance(event, e.WorkflowReopened):
                 kept = self._reopened(kept, event)
+                intents = kept[-1].intents
             elif e.is_intent(event) and event.workflow_id == self.workflow_id:
-                kept[-1].intents.append(event)
+                intents.append(event)
         yield from kept
 
     def _reopened(self, groups: list[Group], reopened: e.WorkflowReopened) -> list[Group]:

@@ -50,7 +50,7 @@ class MachineDriver(RecoveryDriver):
         )
         return RecoveryPlan(
             run_id=started.run_id,
-            commands=machine.replaying(history),
+            commands=machine.replaying_in_pieces(history),
             failure_recorded_at=history[-1].recorded_at,
             machine=machine,
         )

@@ -130,9 +130,7 @@ async def explore_crashes(
         resident_bytes=resident_bytes,
     )
     undisturbed = Play(scene, 0, bursts, (), skips=skip_unfit)
-    expected = await undisturbed.perform()
-    if undisturbed.violations:
-        raise CrashDifference(undisturbed.played, (), undisturbed.violations)
+    expected = await _first(undisturbed)
     runs = 0
     for each in every_crash(undisturbed.appends) if crashes is None else crashes:
         runs += 1
@@ -153,6 +151,20 @@ def every_crash(appends: int) -> Iterator[Sequence[Crash]]:
     for append in range(1, appends + 1):
         yield [Crash(append, "before")]
         yield [Crash(append, "after")]
+
+
+async def _first(play: Play) -> Ending:
+    """What the run without crashes leads to."""
+    script = tuple(play.played)
+    try:
+        ending = await play.perform()
+    except ScriptError as error:
+        if play.violations:
+            raise CrashDifference(script, (), [*play.violations, str(error)]) from error
+        raise
+    if play.violations:
+        raise CrashDifference(play.played, (), play.violations)
+    return ending
 
 
 async def _check(play: Play, crashes: Sequence[Crash], expected: Ending) -> None:

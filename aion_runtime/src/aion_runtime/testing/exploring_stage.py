@@ -60,7 +60,6 @@ class Stage(MortalStore):
     Attributes:
         crashed: set when it has been.
         appends: how many were asked for.
-        stuck: why a workflow cannot go on.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class Stage(MortalStore):
         self._curtain: trio.Event | None = None
         self.crashed = trio.Event()
         self.appends = 0
-        self.stuck: dict[WorkflowId, str] = {}
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -106,6 +104,10 @@ class Stage(MortalStore):
             await self._die()
         return refusals
 
+    def stuck(self, workflow_id: WorkflowId, reason: str) -> None:
+        """A workflow cannot go on."""
+        self._ledger.violations.append(f"workflow {workflow_id!r} is stuck: {reason}")
+
     async def _die(self) -> None:
         self.die()
         self._ledger.crashed()
@@ -130,5 +132,5 @@ class _StageWriter(WrappedWriter):
 
     async def put_stuck(self, workflow_id: WorkflowId, reason: str | None) -> None:
         if reason is not None:
-            self._stage.stuck[workflow_id] = reason
+            self._stage.stuck(workflow_id, reason)
         await super().put_stuck(workflow_id, reason)
