@@ -58,7 +58,7 @@ async def take_all_stock(shops: list[str], patience: timedelta) -> dict[str, str
 async def main(store: str) -> None:
     async with aion.open_engine(store, workflows=[take_all_stock, take_stock]) as engine:
         shops = ["Oslo", "Pisa", "Bern"]
-        run = await engine.start(take_all_stock, shops, timedelta(seconds=0.5), workflow_id="stock")
+        run = await engine.start(take_all_stock, shops, timedelta(seconds=1.5), workflow_id="stock")
         for shop, result in sorted((await run.result()).items()):
             status = (await engine.describe(f"stock-{shop}")).status.value
             print(f"{shop}: {result} ({status})")

@@ -16,7 +16,7 @@ import trio
 
 import aion_runtime as aion
 
-PACE = {"north": 0.3, "south": 0.1}
+PACE = {"north": 1.0, "south": 0.3}
 
 
 @attrs.frozen
@@ -54,9 +54,9 @@ async def buy(part: str, patience: timedelta) -> str:
 
 async def main(store: str) -> None:
     async with aion.open_engine(store, workflows=[buy]) as engine:
-        run = await engine.start(buy, "gasket", timedelta(seconds=2), workflow_id="gasket")
+        run = await engine.start(buy, "gasket", timedelta(seconds=5), workflow_id="gasket")
         print(await run.result())
-        run = await engine.start(buy, "bolt", timedelta(seconds=0.05), workflow_id="bolt")
+        run = await engine.start(buy, "bolt", timedelta(seconds=0.02), workflow_id="bolt")
         print(await run.result())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ ENDS = {
     ],
     "entity": ["ada left with 40 points, 40 by the query"],
     "fan_out": ["8000 bytes in 1000 small pictures"],
-    "polling": ["in several runs"],
+    "polling": ["/exports/orders.csv"],
     "race": ["ordered in the south for 6.00 EUR", "nobody made an offer"],
     "saga": ["Oslo: Oslo/flight, Oslo/hotel, Oslo/car", "Venice: not booked, no cars in Venice"],
 }
@@ -32,20 +33,26 @@ ENDS = {
 each = pytest.mark.parametrize("example", sorted(ENDS))
 
 
-def start(example: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def run(example: str, directory: Path, *arguments: str) -> list[str]:
+    """The lines that an example prints."""
+    done = subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / f"{example}.py"), *arguments],
+        check=False,
         cwd=directory,
         env=os.environ | {"TMPDIR": str(directory)},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=30,
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
-def lines(process: subprocess.Popen[str]) -> list[str]:
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 0
-    return out.splitlines()
+def run_all(directory: Path) -> Mapping[str, list[str]]:
+    """Two at once, since they wait most of the time; not more, since some are impatient."""
+    with ThreadPoolExecutor(2) as pool:
+        lines = pool.map(lambda example: run(example, directory, f"{example}.db"), ENDS)
+        return dict(zip(ENDS, lines, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -53,28 +60,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("examples")
 
 
-Programs = dict[str, subprocess.Popen[str]]
-
-
-def all_at_once(directory: Path) -> Iterator[Programs]:
-    """They wait most of the time."""
-    processes = {example: start(example, directory, f"{example}.db") for example in ENDS}
-    yield processes
-    for process in processes.values():
-        process.kill()
-        process.communicate()
+@pytest.fixture(scope="module")
+def first_lines(directory: Path) -> Mapping[str, list[str]]:
+    return run_all(directory)
 
 
 @pytest.fixture(scope="module")
-def first_runs(directory: Path) -> Iterator[Programs]:
-    yield from all_at_once(directory)
-
-
-@pytest.fixture(scope="module")
-def second_runs(first_runs: Programs, directory: Path) -> Iterator[Programs]:
-    for process in first_runs.values():
-        process.wait(timeout=30)
-    yield from all_at_once(directory)
+def second_lines(first_lines: Mapping[str, list[str]], directory: Path) -> Mapping[str, list[str]]:
+    assert first_lines
+    return run_all(directory)
 
 
 def test_every_example_is_run_by_a_test() -> None:
@@ -83,18 +77,18 @@ def test_every_example_is_run_by_a_test() -> None:
 
 
 @each
-def test_an_example_comes_to_its_end(example: str, first_runs: Programs) -> None:
-    printed = [line for line in lines(first_runs[example]) if line in ENDS[example]]
-    assert printed == ENDS[example]
+def test_an_example_comes_to_its_end(example: str, first_lines: Mapping[str, list[str]]) -> None:
+    lines = [line for line in first_lines[example] if line in ENDS[example]]
+    assert lines == ENDS[example]
 
 
 @each
 def test_an_example_that_is_run_again_finds_it_all_done(
-    example: str, second_runs: Programs
+    example: str, second_lines: Mapping[str, list[str]]
 ) -> None:
-    assert lines(second_runs[example])[-len(ENDS[example]) :] == ENDS[example]
+    assert second_lines[example][-len(ENDS[example]) :] == ENDS[example]
 
 
 def test_without_a_path_an_example_leaves_nothing(tmp_path: Path) -> None:
-    assert lines(start("saga", tmp_path))[-1] == ENDS["saga"][-1]
+    assert run("saga", tmp_path)[-1] == ENDS["saga"][-1]
     assert list(tmp_path.iterdir()) == []

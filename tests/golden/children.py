@@ -120,10 +120,10 @@ async def touring(stops: int) -> int:
     """A run that continues leaves its children as one that ends; the next starts its own."""
     handle = await waiting.options(workflow_id=f"guide {stops}").spawn(stops)
     await tidy.options(workflow_id=f"driver {stops}", on_parent_close="abandon").spawn()
-    if stops == 0:
-        return await handle.result()
-    await handle.signal(go, await go.receive())
-    touring.continue_as_new(stops - 1)
+    if stops:
+        await handle.signal(go, await go.receive())
+        touring.continue_as_new(stops - 1)
+    return await handle.result()
 
 
 @aion.workflow
@@ -191,7 +191,13 @@ TALES = [
     ),
     Tale(
         touring,
-        [signal(go, 5), outcome(refund, "back"), signal(go, 7, to="guide 0")],
+        [
+            signal(go, 5),
+            signal(go, 7, to="guide 0"),
+            cancel(to="driver 1"),
+            outcome(refund, "back"),
+            signal(go, 1, to="driver 0"),
+        ],
         7,
         args=(1,),
         extras=[signal(go, 8, to="guide 1"), signal(go, 9, to="driver 1"), cancel(to="driver 0")],

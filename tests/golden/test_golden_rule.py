@@ -79,7 +79,7 @@ def _with(script: Script, more: list[tuple[int, Item]]) -> list[Item]:
 
 @each
 @settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,

@@ -429,3 +429,33 @@ async def test_the_newest_run_is_the_one_that_is_ended(bench: MailBench, ending:
     kinds = await bench.kinds("w")
     assert kinds.count(e.WorkflowStarted) == 2
     assert kinds[-1] in (e.WorkflowCancelled, e.WorkflowTerminated)
+
+
+async def test_the_next_run_is_not_given_the_heartbeats_of_the_one_before() -> None:
+    bench = MailBench()
+    found: list[object] = []
+
+    @aion.activity(on_cancel="abandon", retry=aion.RetryPolicy(max_attempts=2, initial_interval=60))
+    async def work(generation: int) -> int:
+        found.append(aion.last_heartbeat())
+        if generation == 0:
+            aion.heartbeat(42)
+            await trio.sleep_forever()
+        if aion.activity_info().attempt == 1:
+            raise ConnectionError("hung up")
+        return generation
+
+    @aion.workflow
+    async def renewing(generation: int) -> int:
+        if generation == 0:
+            with aion.move_on_after(10):
+                await work(generation)
+            renewing.continue_as_new(1)
+        return await work(generation)
+
+    async with bench.engine(renewing) as engine:
+        handle = await engine.start(renewing, 0, workflow_id="w")
+        await bench.advance(10)
+        await bench.advance(60)
+        assert await handle.result() == 1
+    assert found == [None, None, None]

@@ -119,9 +119,7 @@ def test_a_slow_activation_of_few_awaits_is_not_stopped() -> None:
         checks(check, CHECKS_BEFORE_STOP - 1)
 
 
-async def test_code_that_never_rests_leaves_the_engine_up(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_code_that_never_rests_leaves_the_engine_up(bench: Bench) -> None:
     @aion.workflow
     async def restless() -> None:
         while True:
@@ -131,9 +129,7 @@ async def test_code_that_never_rests_leaves_the_engine_up(
     async def good() -> str:
         return "good"
 
-    guard = Guard(activation_time_limit=0)
-    monkeypatch.setattr("aion_runtime.assembling.activation_guard", guard)
-    async with bench.engine(restless, good) as engine:
+    async with bench.engine(restless, good, activation_time_limit=0) as engine:
         handle = await engine.start(good)
         with pytest.raises(aion.WorkflowStuckError, match="never came to rest"):
             await (await engine.start(restless)).result()

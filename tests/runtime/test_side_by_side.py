@@ -106,7 +106,6 @@ async def test_an_engine_that_is_done_holds_nothing(resident_bytes: int) -> None
         await settled(engine)
         assert len(dispatcher._in_hand) == 0
         assert dispatcher._in_hand._undue == {}
-        assert dispatcher._doubted == {}
         assert dispatcher.answers._pending == {}
         assert len(dispatcher.closings) == 0
         assert len(dispatcher._residents) == 0

@@ -20,7 +20,7 @@ from aion_core.payloads import PayloadConverter
 from aion_core.plugins import PluginManager
 from aion_runtime.catalog import VersionPolicy, WorkflowCatalog
 from aion_runtime.configuration import Configuration, load_configuration
-from aion_runtime.guard import activation_guard
+from aion_runtime.guard import Guard, activation_guard
 from aion_runtime.observing import Observers
 
 __all__ = ["Choices", "NonDeterminismPolicy", "Parts", "assemble", "installed_plugins", "store_url"]
@@ -47,6 +47,8 @@ class Choices:
     on_version_mismatch: VersionPolicy = "replay"
     on_nondeterminism: NonDeterminismPolicy = "hold"
     settings: Mapping[str, Mapping[str, object]] | None = None
+    guard: Guard = activation_guard
+    replay_check: bool = False
 
     def configuration(self) -> Configuration:
         """What is configured, the caller's word first. Raises `ConfigError`."""
@@ -77,6 +79,8 @@ class Parts:
     seam: ActiveWorkflowRecoverySeam
     observers: Observers
     fails_on_violation: bool
+    guard: Guard
+    replay_check: bool
 
 
 def assemble(choices: Choices) -> Parts:
@@ -102,7 +106,7 @@ def assemble(choices: Choices) -> Parts:
         on_version_mismatch=choices.on_version_mismatch,
     )
     context = SeamContext(
-        settings=settings, catalog=catalog, converter=converter, guard=activation_guard
+        settings=settings, catalog=catalog, converter=converter, guard=choices.guard
     )
 
     def made(given: str | T | None, make: Callable[[str, SeamContext], T], configured: str) -> T:
@@ -120,6 +124,8 @@ def assemble(choices: Choices) -> Parts:
         seam=made(choices.recovery_seam, plugins.recovery_seam, configuration.recovery_seam),
         observers=Observers(plugins.observers(settings)),
         fails_on_violation=choices.on_nondeterminism == "fail",
+        guard=choices.guard,
+        replay_check=choices.replay_check,
     )
 
 

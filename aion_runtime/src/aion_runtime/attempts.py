@@ -114,11 +114,11 @@ class AttemptManager:
                 # Its end was recorded, although the answer of that append was lost; or that of its
                 # run, and the next one may have an activity with the same id.
                 attempt.drop()
-                self.forget(entry, activity_id)
+                self.forget(entry, activity_id, is_over=not is_of_row)
         for activity_id, inherited in tuple(entry.inherited.items()):
             row = rows.get(activity_id)
             if row is None or row.scheduled_seq != inherited.scheduled_seq:
-                self.forget(entry, activity_id)
+                self.forget(entry, activity_id, is_over=True)
         for activity_id in tuple(rows):
             self.consider(entry, activity_id)
 
@@ -159,11 +159,15 @@ class AttemptManager:
             else:
                 self._begin(entry, run, row)
 
-    def forget(self, entry: Entry, activity_id: ActivityId) -> None:
-        """The activity's outcome, or the failure of its current attempt, is recorded."""
+    def forget(self, entry: Entry, activity_id: ActivityId, *, is_over: bool = False) -> None:
+        """The activity's outcome, or the failure of its current attempt, is recorded.
+
+        Args:
+            is_over: so it is although the run, or the next one, has an activity with this id.
+        """
         entry.running.pop(activity_id, None)
         entry.inherited.pop(activity_id, None)
-        is_over = entry.run is None or activity_id not in entry.run.projection.activities
+        is_over |= entry.run is None or activity_id not in entry.run.projection.activities
         self._heartbeats.forget(entry.workflow_id, activity_id, is_over=is_over)
         suspect = entry.workflow_id, activity_id
         self._suspects.pop(suspect, None)
@@ -178,7 +182,7 @@ class AttemptManager:
         for attempt in tuple(entry.running.values()):
             attempt.drop()
         for activity_id in (*entry.running, *entry.planned, *entry.inherited):
-            self.forget(entry, activity_id)
+            self.forget(entry, activity_id, is_over=True)
         self.dismiss_suspects(entry)
 
     def dismiss_suspects(self, entry: Entry) -> None:

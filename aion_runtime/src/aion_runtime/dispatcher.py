@@ -40,6 +40,7 @@ from aion_runtime.in_hand import InHand
 from aion_runtime.keeping import EndedOutside
 from aion_runtime.letters import arrival_in, outgoing_message
 from aion_runtime.observing import Observers
+from aion_runtime.replay_check import ReplayCheck
 from aion_runtime.residents import Residents
 from aion_runtime.saying import say
 from aion_runtime.waking import Waker
@@ -57,6 +58,7 @@ class Dispatcher:
         waker: brings runs into memory.
         holder: takes runs that cannot go on.
         on_fenced: called once when another writer has taken the store over.
+        replay_check: replays what has been recorded, for tests; None does not.
 
     Attributes:
         closings: who waits for the end of which workflow.
@@ -74,8 +76,10 @@ class Dispatcher:
         observers: Observers,
         clock: Clock,
         on_fenced: Callable[[FencedError], None],
+        replay_check: ReplayCheck | None,
     ) -> None:
         self._writer = writer
+        self._replay_check = replay_check
         self._residents = residents
         self._waker = waker
         self._holder = holder
@@ -279,9 +283,18 @@ class Dispatcher:
         for each in stepped:
             error = errors.get(each.entry.workflow_id)
             if error is None:
-                self._commit(each)
+                self._commit(each, await self._check(each))
             else:
                 self._roll_back(each, error)
+
+    async def _check(self, stepped: Stepped) -> AionError | None:
+        if self._replay_check is None:
+            return None
+        run = stepped.entry.run
+        assert run is not None
+        return await self._replay_check.of_step(
+            stepped.entry.workflow_id, stepped.step, is_end=not run.is_open
+        )
 
     def _decide(self, entry: Entry, stepped: list[Stepped]) -> None:
         run = entry.run
@@ -304,8 +317,12 @@ class Dispatcher:
             ]
             stepped.append(Stepped(entry, mails, step, posts, run.take_log_lines()))
 
-    def _commit(self, stepped: Stepped) -> None:
-        """The step is durable: now it has effects."""
+    def _commit(self, stepped: Stepped, problem: AionError | None) -> None:
+        """The step is durable: now it has effects.
+
+        Args:
+            problem: why the run cannot be trusted to go on.
+        """
         entry, run = stepped.entry, stepped.entry.run
         assert run is not None
         entry.failures = 0
@@ -329,7 +346,10 @@ class Dispatcher:
                 name,
                 error,
             )
-        self._go_on(entry, run)
+        if problem is None:
+            self._go_on(entry, run)
+        else:
+            self._holder.hold(entry, [], problem)
 
     def _of_newest_run(
         self, entry: Entry, events: Sequence[e.HistoryEvent]

@@ -22,7 +22,7 @@ from trio._core import _run as trio_run  # the one private name; see `_context`
 
 from aion_core.errors import WorkflowUsageError
 
-__all__ = ["Guard", "activation_guard"]
+__all__ = ["PATIENCE", "Guard", "NeverRests", "RunningActivation", "activation_guard"]
 
 PATIENCE = 10
 """How many times its time limit an activation may take before it is stopped."""
@@ -151,6 +151,22 @@ class _Activations(threading.local):
         self.hosts: list[_Host] = []
 
 
+class NeverRests(SystemExit):
+    """Raised in code that never comes to rest, from outside. Like an exit it leaves the kernel."""
+
+
+class RunningActivation(_Host):
+    """An activation under way, as who watches it knows it.
+
+    Attributes:
+        is_stopped: `NeverRests` has been raised in it.
+    """
+
+    __slots__ = ("is_stopped",)
+
+    is_stopped: bool
+
+
 class Guard:
     """Keeps trio and asyncio out of activations, and stops those that await without end.
 
@@ -160,7 +176,10 @@ class Guard:
         cpu_time: seconds of CPU time of the calling thread.
 
     Attributes:
+        limit: seconds of CPU time that an activation may take.
         longest: seconds after which an activation that does not come to rest is stopped.
+        running: the outermost activation under way, of the thread that began one last.
+        stopping: held while an activation is stopped from outside, and while one ends.
     """
 
     def __init__(
@@ -169,7 +188,10 @@ class Guard:
         activation_time_limit: float = 1.0,
         cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
+        self.limit = activation_time_limit
         self.longest = activation_time_limit * PATIENCE
+        self.running: RunningActivation | None = None
+        self.stopping = threading.Lock()
         self.cpu_time = cpu_time
         self._activations = _Activations()
 
@@ -196,19 +218,22 @@ class Guard:
             hosts[:] = inner
 
 
-class _Activation(_Host):
+class _Activation(RunningActivation):
     __slots__ = ("_begun", "_checks", "_guard", "_hosts")
 
     def __init__(self, guard: Guard, hosts: list[_Host]) -> None:
         self._guard = guard
         self._hosts = hosts
         self._checks = 0
+        self.is_stopped = False
 
     def __enter__(self) -> Callable[[], None]:
         self.keep()
         try:
             self.hide()
             self._hosts.append(self)
+            if len(self._hosts) == 1:
+                self._guard.running = self
         except BaseException:  # Ctrl-C half-way: nobody calls `__exit__` then
             self.show()
             raise
@@ -222,6 +247,15 @@ class _Activation(_Host):
     ) -> None:
         self._hosts.pop()
         self.show()
+        guard = self._guard
+        if guard.running is self:
+            with guard.stopping:
+                guard.running = None
+        if self.is_stopped:
+            raise WorkflowUsageError(
+                "the workflow has computed without end and never came to rest; do such work in an "
+                "activity"
+            ) from None
 
     def _check(self) -> None:
         # Most activations rest before the first check, and never read the clock.

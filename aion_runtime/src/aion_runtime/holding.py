@@ -73,7 +73,7 @@ class Holder:
         self._keeper.mark(entry.workflow_id, reason)
         self._observers.stuck(entry.workflow_id, reason)
         waiting = [*mails, *entry.later, *entry.mailbox]
-        entry.mailbox, entry.later = [], []
+        entry.mailbox, entry.later, entry.doubted = [], [], None
         for mail in waiting:
             self.take(entry, mail)
         stuck = WorkflowStuckError(entry.workflow_id, reason)

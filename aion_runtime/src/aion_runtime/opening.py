@@ -43,16 +43,19 @@ from aion_runtime.closings import Closings
 from aion_runtime.configuration import load_configuration
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
+from aion_runtime.guard import Guard
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.holding import Holder
 from aion_runtime.keeping import Keeper
 from aion_runtime.loading import RunLoader
 from aion_runtime.recovery.startup import recover_due_runs
+from aion_runtime.replay_check import ReplayCheck
 from aion_runtime.residents import RESIDENT_BYTES, Residents
 from aion_runtime.resting import Rest
 from aion_runtime.stopping import SigtermListener, UndividedContext
 from aion_runtime.timers import TimerService
 from aion_runtime.waking import LOADS_AT_ONCE, Waker
+from aion_runtime.watchdog import watched
 
 __all__ = ["open_engine", "open_store"]
 
@@ -88,6 +91,8 @@ def open_engine(
     resident_bytes: int = RESIDENT_BYTES,
     clock: Clock | None = None,
     shutdown_grace: float | timedelta = 5.0,
+    activation_time_limit: float | timedelta = 1.0,
+    replay_check: bool = False,
     settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> AbstractAsyncContextManager[Engine]:
     """Run workflows for the length of an ``async with``.
@@ -113,6 +118,11 @@ def open_engine(
             brought back from their history when something happens to them.
         clock: another time than the machine's, for tests.
         shutdown_grace: seconds that running activities have when the engine stops.
+        activation_time_limit: seconds of CPU time that workflow code may take between two awaits
+            that wait. More is reported, with its stack; code that has taken ten times as much is
+            stopped, and its run is stuck.
+        replay_check: replay what has been recorded at once, so that code which is not
+            deterministic is stuck, with the reason, before it does harm: for tests.
         settings: tables by the names of the plugins that get them.
 
     Raises:
@@ -135,6 +145,8 @@ def open_engine(
         on_version_mismatch=on_version_mismatch,
         on_nondeterminism=on_nondeterminism,
         settings=settings,
+        guard=Guard(activation_time_limit=seconds(activation_time_limit)),
+        replay_check=replay_check,
     )
     given = store if isinstance(store, EventStore) else None
     return UndividedContext(
@@ -238,6 +250,7 @@ class _Host:
             parts.observers,
             clock,
             self._fail,
+            ReplayCheck(store, parts.context) if parts.replay_check else None,
         )
         self._keeper.connect(self._dispatcher.ended_outside)
         self._timers = TimerService(store, clock, self._dispatcher.post)
@@ -260,7 +273,7 @@ class _Host:
     async def run(self) -> None:
         """Run the services until `shut_down` ends them."""
         try:
-            with self._services:
+            with self._services, watched(self._parts.guard):
                 async with trio.open_nursery() as nursery:
                     self._attempts = AttemptManager(
                         nursery,

@@ -14,13 +14,16 @@ from aion_runtime.residency import Residency
 __all__ = ["RESIDENT_BYTES", "Residents"]
 
 RESIDENT_BYTES = 256 * 1024 * 1024
-"""Unless an engine is told otherwise: room for some 25 000 runs that wait."""
+"""Unless an engine is told otherwise: room for some 35 000 runs that wait."""
 
-BYTES_OF_RUN = 10_000
-BYTES_OF_ACTIVITY = 3_000
-BYTES_OF_TIMER = 2_500
-BYTES_OF_ID = 200
-"""Measured, each with the task that waits there, where there is one."""
+BYTES_OF_RUN = 7_000
+BYTES_OF_TASK = 1_700
+BYTES_OF_ACTIVITY = 1_300
+BYTES_OF_TIMER = 1_000
+BYTES_OF_ID = 220
+"""By tracemalloc, on Python 3.11. For runs that wait for a signal, a timer, a deadline or up to 100
+activities, behind 20 signals or before ten tasks, what is estimated is 0.88 to 1.03 of what is taken.
+"""
 
 EVENTS_OF_LOAD = 30
 """A load costs as much as the replay of so many events before the first is read."""
@@ -108,6 +111,8 @@ def weight_of(run: Run) -> int:
     state = run.projection
     return (
         BYTES_OF_RUN
+        + BYTES_OF_TASK * max(run.task_count - 1, 0)
+        + run.kept_bytes
         + BYTES_OF_ACTIVITY * len(state.activities)
         + BYTES_OF_TIMER * len(state.timers)
         + BYTES_OF_ID * (len(state.signal_ids) + len(state.update_ids))

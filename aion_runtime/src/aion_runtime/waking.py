@@ -22,6 +22,7 @@ from aion_runtime.recovery.eager import fail_on_violation
 from aion_runtime.recovery.recorder import Recorder, WritableStore
 from aion_runtime.recovery.reports import Failed, Outcome, RecoveryReport
 from aion_runtime.residents import Residents
+from aion_runtime.writing import Stepped
 
 __all__ = ["LOADS_AT_ONCE", "Waker"]
 
@@ -167,8 +168,8 @@ class Waker:
                 self.listed_stuck.discard(entry.workflow_id)
             if entry.failures:
                 await self._compare_messages(entry)
-            if entry.doubted:
-                await self._look_for_doubted(entry)
+            if entry.doubted is not None:
+                await self._look_for(entry, entry.doubted)
         except FencedError as error:
             self._on_fenced(error)
             self.back_off(entry, error)
@@ -191,12 +192,12 @@ class Waker:
         for message_id in gone:
             self._settle(message_id)
 
-    async def _look_for_doubted(self, entry: Entry) -> None:
+    async def _look_for(self, entry: Entry, doubted: Stepped) -> None:
         """Of the append that failed only the answer may have been lost."""
-        doubted = entry.doubted
-        found = await self._store.read_history_from(entry.workflow_id, doubted[0].seq, len(doubted))
-        if list(found) != list(doubted):
-            entry.doubted = ()
+        events = doubted.step.events
+        found = await self._store.read_history_from(entry.workflow_id, events[0].seq, len(events))
+        if list(found) != events:
+            entry.doubted = None
 
     async def _fail(self, entry: Entry, diverged: Diverged) -> None:
         """The opt-in: the run ends by the divergence, and is loaded again as a closed one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -232,7 +232,7 @@ class Kernel:
             if task.abort is not None and task.is_cancelled and task.abort():
                 self.wake(task, error=Cancelled())
 
-    def all_tasks(self) -> Iterable[Task]:
+    def all_tasks(self) -> Collection[Task]:
         """Those that have not ended."""
         return self._tasks
 

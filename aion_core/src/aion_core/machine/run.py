@@ -166,6 +166,22 @@ class Run:
         """True when the code has commands that no event records: a step without arrivals is due."""
         return bool(self._ahead)
 
+    @property
+    def task_count(self) -> int:
+        """How many tasks its code has."""
+        return 0 if self._machine is None else self._machine.task_count
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what values take that are kept for its code: its input, and signals that nobody
+        has received.
+        """
+        machine, started = self._machine, self._facts.started
+        if machine is None or started is None:
+            return 0
+        # The input is kept as it is stored, and as what the code was called with.
+        return 2 * len(started.input.data) + machine.environment.signals.kept_bytes
+
     def call_of(self, activity: ActivityRow) -> tuple[e.ActivityScheduled, ActivityDefinition]:
         """The event and the definition behind an open activity of an open run."""
         assert self._machine is not None

@@ -22,13 +22,21 @@ __all__ = ["Decode", "Signals"]
 Decode = Callable[[Payload], Any]
 """Gives a stored value back. Raises `PayloadError`."""
 
+BYTES_BESIDE_VALUE = 300
+"""What a signal takes in memory beside its value."""
+
 
 class Signals:
-    """A queue of signals and one of receivers for each name; one of the two is empty."""
+    """A queue of signals and one of receivers for each name; one of the two is empty.
 
-    __slots__ = ("_arrived", "_environment", "_kept", "_receivers")
+    Attributes:
+        kept_bytes: about what those take that nobody has received.
+    """
+
+    __slots__ = ("_arrived", "_environment", "_kept", "_receivers", "kept_bytes")
 
     def __init__(self, environment: Environment) -> None:
+        self.kept_bytes = 0
         self._environment = environment
         self._arrived: dict[str, int] = {}
         self._kept: dict[str, deque[tuple[int, e.SignalReceived]]] = {}
@@ -83,6 +91,7 @@ class Signals:
         receivers = self._receivers.get(event.name)
         if not receivers:
             self._kept.setdefault(event.name, deque()).append((index, event))
+            self.kept_bytes += BYTES_BESIDE_VALUE + len(event.payload.data)
             return
         task, (_, decode) = next(iter(receivers.items()))
         try:
@@ -98,6 +107,7 @@ class Signals:
         kept = self._kept.get(name)
         while kept:
             index, event = kept.popleft()
+            self.kept_bytes -= BYTES_BESIDE_VALUE + len(event.payload.data)
             try:
                 return index, decode(event.payload)
             except PayloadError as error:

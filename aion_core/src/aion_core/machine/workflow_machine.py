@@ -104,6 +104,11 @@ class WorkflowMachine:
         """It is going to be followed by another run."""
         return isinstance(self._end, c.ContinueAsNew)
 
+    @property
+    def task_count(self) -> int:
+        """How many tasks its code has."""
+        return len(self._kernel.all_tasks())
+
     def refusal_of(self, update: str, arg: Payload) -> AionError | None:
         """Why an update of this name cannot be accepted now; None when it can."""
         with self._guard():

@@ -149,6 +149,8 @@ class EngineOptions(TypedDict, total=False):
     on_nondeterminism: NonDeterminismPolicy
     resident_bytes: int
     shutdown_grace: float | timedelta
+    activation_time_limit: float | timedelta
+    replay_check: bool
     settings: Mapping[str, Mapping[str, object]] | None
 
 
@@ -175,6 +177,7 @@ async def test_engine(
     """
     clock = clock or VirtualClock()
     options.setdefault("shutdown_grace", 0.0)
+    options.setdefault("replay_check", True)
     open_over = functools.partial(open_engine, workflows=tuple(workflows), clock=clock, **options)
     lives = Lives(lambda: _opened_store(store, options.get("plugins")), open_over)
     engine = TestEngine(lives, clock)
