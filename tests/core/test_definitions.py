@@ -335,7 +335,7 @@ def test_arguments_are_stored_by_name_however_they_are_passed(
 def test_what_the_function_would_not_take_is_refused(
     args: tuple[object, ...], kwargs: dict[str, object]
 ) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^plain\(a: int, .* was called wrongly: "):
         SIGNATURE.encode_arguments(args, kwargs, CONVERTER)
 
 

@@ -253,7 +253,7 @@ async def test_runs_for_which_there_is_room_stay(bench: Bench) -> None:
 
 
 async def test_the_run_that_has_waited_longest_goes_first(bench: Bench) -> None:
-    async with bench.engine(total, resident_bytes=35_000) as engine:
+    async with bench.engine(total, resident_bytes=25_000) as engine:
         for number in range(4):
             await engine.start(total, 5, workflow_id=f"w{number}")
         bench.store.reads.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,20 +212,20 @@ async def test_an_answer_that_would_change_something_is_refused(what: str) -> No
 
 
 @pytest.mark.parametrize(
-    "raised",
-    [SystemExit("no"), aion.Cancelled(), ValueError("no")],
+    "make",
+    [lambda: SystemExit("no"), aion.Cancelled, lambda: ValueError("no")],
     ids=["exit", "cancelled", "value"],
 )
 @pytest.mark.parametrize("is_cold", [False, True])
 async def test_whatever_an_answer_raises_the_run_and_the_engine_go_on(
-    raised: BaseException, is_cold: bool
+    make: Callable[[], BaseException], is_cold: bool
 ) -> None:
     bench = MailBench()
 
     @aion.workflow
     async def odd() -> int:
         def answer() -> int:
-            raise raised
+            raise make()
 
         total.answer(answer)
         return await go.receive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -273,3 +274,29 @@ async def test_a_signal_out_of_the_past_is_known_again(bench: MailBench) -> None
 
 def receiver_of(engine: aion.Engine) -> aion.WorkflowHandle[list[int]]:
     return engine.get(WorkflowId("r"))
+
+
+@pytest.mark.parametrize("signal", ["go", aion.Query("go", int), 5])
+async def test_something_else_than_a_signal_is_refused(signal: Any) -> None:
+    bench = MailBench()
+    async with bench.engine(collecting) as engine:
+        handle = await engine.start(collecting, 1)
+        with pytest.raises(aion.WorkflowUsageError, match="signal takes a Signal, not"):
+            await handle.signal(signal, 1)
+
+
+@pytest.mark.parametrize("signal_id", ["", "a\nb", 5])
+async def test_an_id_that_cannot_be_one_is_refused(signal_id: Any) -> None:
+    bench = MailBench()
+    async with bench.engine(collecting) as engine:
+        handle = await engine.start(collecting, 1)
+        with pytest.raises(aion.InvalidIdError, match="non-empty printable text"):
+            await handle.signal(go, 1, signal_id=signal_id)
+
+
+@pytest.mark.parametrize("workflow_id", ["", " w", "a\nb", "x" * 256, 5])
+async def test_a_target_that_cannot_be_a_workflow_is_refused(workflow_id: Any) -> None:
+    bench = MailBench()
+    async with bench.engine(collecting) as engine:
+        with pytest.raises(aion.InvalidIdError):
+            engine.get(workflow_id)

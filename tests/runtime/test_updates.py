@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +133,23 @@ async def test_what_the_validator_refuses_leaves_no_trace(bench: MailBench) -> N
 
 
 @pytest.mark.parametrize(
-    "raised",
-    [SystemExit("no"), aion.Cancelled(), BaseExceptionGroup("g", [aion.Cancelled()])],
+    "make",
+    [
+        lambda: SystemExit("no"),
+        aion.Cancelled,
+        lambda: BaseExceptionGroup("no", [aion.Cancelled()]),
+    ],
     ids=["exit", "cancelled", "group"],
 )
-async def test_whatever_a_validator_does_only_its_update_is_refused(raised: BaseException) -> None:
+async def test_whatever_a_validator_does_only_its_update_is_refused(
+    make: Callable[[], BaseException],
+) -> None:
     bench = MailBench()
 
     @aion.workflow
     async def odd() -> int:
         def check(value: int) -> None:
-            raise raised
+            raise make()
 
         add.handle(lambda value: value, validator=check)
         return await go.receive()

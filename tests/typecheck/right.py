@@ -9,6 +9,8 @@ from typing import assert_type
 import attrs
 
 import aion_runtime as aion
+from aion_runtime.testing import Exploration, explore_crashes
+from aion_runtime.testing.script import Script, fire, outcome, signal
 
 
 @attrs.frozen
@@ -182,3 +184,10 @@ async def call(engine: aion.Engine) -> None:
 async def without_an_engine() -> None:
     assert_type(await charge.fn(Order("1")), Receipt)
     assert_type(render.fn(Receipt(1)), bytes)
+
+
+async def explore() -> None:
+    script: Script = [outcome(charge, Receipt(1)), [signal(approval, True), fire()]]
+    found = await explore_crashes(checkout, script, Order("1"), True)
+    assert_type(found, Exploration)
+    await explore_crashes(plain, [])

@@ -1,6 +1,8 @@
 """Wrong uses: type checkers reject every marked line; a mark without use is an error itself."""
 
 import aion_runtime as aion
+from aion_runtime.testing import explore_crashes
+from aion_runtime.testing.script import signal
 from tests.typecheck.right import (
     Order,
     Receipt,
@@ -117,3 +119,9 @@ aion.Signal(7, int)  # type: ignore[arg-type]
 aion.Query("progress", 7)  # type: ignore[arg-type]
 aion.Update("add", int)  # type: ignore[call-arg]
 Receipt(await_total=1)  # type: ignore[call-arg]
+
+
+async def exploring(order: Order) -> None:
+    signal(approval, "yes")  # type: ignore[misc]
+    await explore_crashes(checkout, [], 7, True)  # type: ignore[arg-type]
+    await explore_crashes(checkout, ["fire"], order, True)  # type: ignore[list-item]

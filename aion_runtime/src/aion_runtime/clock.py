@@ -11,6 +11,9 @@ import trio
 
 __all__ = ["Clock", "SystemClock", "WorkSlice", "cpu_time_of"]
 
+HANDOVER_S = 0.00005
+"""Seconds in which a thread takes over."""
+
 LONGEST_NAP = 30.0
 """Seconds after which a sleeper reads the wall clock again: it may have been set meanwhile."""
 
@@ -65,24 +68,38 @@ class WorkSlice:
         self._end = time.perf_counter() + seconds
 
     async def give_way(self) -> bool:
-        """A checkpoint when the slice is used up, and then the next slice begins: True."""
-        if time.perf_counter() < self._end:
+        """When the slice is used up, let others go on, and then the next slice begins: True.
+
+        It is a checkpoint then. Work that could not be cut and took longer gives the others as
+        much time, because what they do takes several turns.
+        """
+        began = time.perf_counter()
+        if began < self._end:
             return False
-        await trio.lowlevel.checkpoint()
-        self._end = time.perf_counter() + self._seconds
+        while True:
+            await trio.lowlevel.checkpoint()
+            # A thread that waits for the interpreter, such as a database's, is not awake yet when
+            # the event loop, which lets go of it for a microsecond, has it back; and because the
+            # loop does so more often than every 5 ms (`sys.getswitchinterval`), it is never asked
+            # for it. Without this an append took seconds while a long history was replayed.
+            time.sleep(HANDOVER_S)  # noqa: ASYNC251  # for a thread, not for a task
+            now = time.perf_counter()
+            if now - began >= began - self._end:
+                break
+        self._end = now + self._seconds
         return True
 
 
 def cpu_time_of(thread: int) -> Callable[[], float]:
-    """Tells the seconds of CPU time that a thread has used.
+    """A clock of the CPU time that a thread has used, in seconds.
 
-    Where the system does not say, real time has to do: it is more, when the thread sleeps.
+    Where the system does not tell, it is the steady clock: then a thread that waits counts as busy.
 
     Args:
-        thread: its identifier, `threading.get_ident`.
+        thread: identifier of a thread of this process.
     """
-    try:
-        clock_id = time.pthread_getcpuclockid(thread)
-    except (AttributeError, OSError):
+    find = getattr(time, "pthread_getcpuclockid", None)
+    if find is None:
         return time.monotonic
+    clock_id = find(thread)
     return lambda: time.clock_gettime(clock_id)

@@ -28,7 +28,12 @@ from aion_core.errors import (
     NonDeterminismError,
     StoreError,
 )
-from aion_core.events import HistoryEvent, WorkflowStarted
+from aion_core.events import (
+    UNVERSIONED,
+    HistoryEvent,
+    WorkflowStarted,
+    WorkflowVersionAdopted,
+)
 from aion_core.history.statuses import DECIDES
 from aion_core.ids import PackageVersion, WorkflowId
 from aion_core.machine.reading import RunReading
@@ -40,7 +45,6 @@ from aion_runtime.clock import WorkSlice
 from aion_runtime.collecting import FullCollections
 from aion_runtime.recovery.driver import planned
 from aion_runtime.recovery.reports import Outcome, ResumeAt, Resumed, Terminal, ended_early
-from aion_runtime.recovery.seam import recorded_version
 from aion_runtime.versions import parse_version
 
 __all__ = ["Diverged", "Held", "Loaded", "Loading", "RunLoader", "Unread"]
@@ -105,6 +109,7 @@ class _Reading:
         history: nobody else's, because it is emptied at the end.
         started: the start of the newest run.
         status: of the newest run.
+        version: by which the newest run goes, as far as it is recorded.
         is_long: full garbage collections are put off for it.
     """
 
@@ -113,6 +118,7 @@ class _Reading:
         self.history: list[HistoryEvent] = []
         self.started: WorkflowStarted | None = None
         self.status: WorkflowStatus | None = None
+        self.version = UNVERSIONED
         self.is_long = False
         self._reading = RunReading(workflow_id)
         self._error: HistoryShapeError | None = None
@@ -124,7 +130,9 @@ class _Reading:
         if status is not None:
             self.status = status
             if isinstance(event, WorkflowStarted):
-                self.started = event
+                self.started, self.version = event, event.package_version
+        elif isinstance(event, WorkflowVersionAdopted):
+            self.version = event.package_version
         if self._error is None:
             try:
                 self._reading.take(event)
@@ -249,7 +257,7 @@ class RunLoader:
             )
         # What is no version must not be recorded as one: no engine could read it back.
         parse_version(decision.loaded_version)
-        is_recorded = decision.loaded_version == recorded_version(history)
+        is_recorded = decision.loaded_version == reading.version
         return None if is_recorded else decision.loaded_version
 
     async def _carry_out(

@@ -85,7 +85,11 @@ class CallSignature:
         if len(args) == len(self._names) and not (kwargs or self._takes_keywords_only):
             values: Mapping[str, object] = dict(zip(self._names, args, strict=True))
         else:
-            bound = self._signature.bind(*args, **kwargs)
+            try:
+                bound = self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                name = self._fn.__qualname__
+                raise TypeError(f"{name}{self._signature} was called wrongly: {error}") from None
             bound.apply_defaults()
             values = bound.arguments
         return converter.encode_fields(values, self._annotations)

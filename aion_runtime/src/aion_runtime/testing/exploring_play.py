@@ -13,7 +13,7 @@ from aion_core.events import HistoryEvent, WorkflowStarted
 from aion_core.machine.workflow_machine import WorkflowMachine
 from aion_runtime.engine import Engine
 from aion_runtime.guard import activation_guard
-from aion_runtime.opening import open_engine, open_store
+from aion_runtime.opening import open_engine
 from aion_runtime.testing.exploring_comparing import Ending
 from aion_runtime.testing.exploring_ledger import Ledger
 from aion_runtime.testing.exploring_releasing import Releaser
@@ -172,7 +172,7 @@ class Play:
             return
         url = self._scene.store.replace("{run}", str(self._number))
         async with AsyncExitStack() as opened:
-            store = await opened.enter_async_context(open_store(url, plugins=self._scene.plugins))
+            store = await opened.enter_async_context(self._scene.plugins.open_store(url))
             if store.capabilities.persistent and url == self._scene.store:
                 raise ScriptError(
                     f"the store {url!r} keeps what it is given, and each run needs an empty one; "
