@@ -1,9 +1,9 @@
 """Signals in a workflow: in order, to the task that has waited longest, never lost."""
 
+from aion_core.authoring.concurrency import race
 from aion_core.authoring.signals import Signal, WouldBlock
 from aion_core.authoring.timing import move_on_after, sleep
 from aion_core.authoring.workflows import workflow
-from aion_core.machine.kernel import checkpoint
 from aion_core.machine.nursery import open_nursery
 from aion_core.machine.scopes import CancelScope
 from tests.machine.driver import Driver, driven, kinds
@@ -80,18 +80,16 @@ def test_a_receiver_that_timed_out_consumes_nothing() -> None:
     assert driver.result is None
 
 
-def test_a_value_in_hand_is_kept_when_the_scope_is_cancelled() -> None:
+def test_a_receive_cancelled_before_its_turn_leaves_the_signal_to_the_next() -> None:
     @workflow
-    async def main() -> int:
+    async def main() -> tuple[int, int]:
         await sleep(1)
         value = 0
         with CancelScope() as scope:
             async with open_nursery() as nursery:
                 nursery.start_soon(cancel, scope)
                 value = await go.receive()
-                await checkpoint()
-                value = -1
-        return value
+        return value, await go.receive()
 
     async def cancel(scope: CancelScope) -> None:
         scope.cancel()
@@ -100,7 +98,22 @@ def test_a_value_in_hand_is_kept_when_the_scope_is_cancelled() -> None:
     driver.start()
     driver.signal("go", 7)
     driver.fire()
-    assert driver.result == 7
+    assert driver.result == (0, 7)
+
+
+def test_of_two_receives_that_race_for_signals_in_hand_only_one_takes_its_own() -> None:
+    @workflow
+    async def main() -> tuple[int, int]:
+        await sleep(1)
+        first = await race(go.receive(), other.receive())
+        return first, await other.receive()
+
+    driver = Driver(main)
+    driver.start()
+    driver.signal("go", 7)
+    driver.signal("other", 8)
+    driver.fire()
+    assert driver.result == (7, 8)
 
 
 def test_a_cancelled_receive_leaves_the_waiting_signal_there() -> None:

@@ -11,7 +11,7 @@ from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import PayloadError
 from aion_core.ids import WorkflowId, position
-from aion_core.machine.kernel import Task, checkpoint, checkpoint_if_cancelled, suspend, yield_turn
+from aion_core.machine.kernel import Task, checkpoint, checkpoint_if_cancelled, suspend
 from aion_core.payloads import Payload
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ class Signals:
     async def receive(self, task: Task, name: str, decode: Decode) -> Any:
         """Park a task until it gets the next signal of a name."""
         await checkpoint_if_cancelled()
-        taken = self._take(name, decode)
-        if taken is not None:
-            index, value = taken
-            self._environment.answered(c.AwaitSignal(name, index))
-            await yield_turn()
-            return value
+        if self._kept.get(name):
+            # Taken only when nothing can come between any more: a receive that is cancelled here,
+            # the loser of a race for example, leaves the signal to the next.
+            await checkpoint()
+            taken = self._take(name, decode)
+            if taken is not None:
+                index, value = taken
+                self._environment.answered(c.AwaitSignal(name, index))
+                return value
         receivers = self._receivers.setdefault(name, {})
         receivers[task] = self._environment.next_wait(), decode
 
