@@ -11,7 +11,11 @@ from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
 from aion_core import events as e
+from aion_core.ids import WorkflowId
+from aion_core.machine.arrivals import SignalSentToRun
 from aion_core.machine.run import MAX_CONTINUATIONS
+from aion_core.payloads import JSON, Payload
+from aion_runtime.letters import signal_message
 from tests.runtime.conftest import Fault
 from tests.runtime.messaging import STORES, MailBench, opened, settled
 
@@ -362,9 +366,10 @@ async def test_an_attempt_that_outlived_a_crash_does_not_pass_for_one_of_the_nex
     async with bench.engine(renewing) as engine:
         await engine.start(renewing, 0, workflow_id="w")
         await wait_all_tasks_blocked()
+    # It is there when the run is brought back: before the attempt is handed out again.
+    signal = SignalSentToRun(name="go", payload=Payload(JSON, b"1"), signal_id="s")
+    await bench.store.post(signal_message(WorkflowId("w"), signal, bench.clock.now()))
     async with bench.engine(renewing) as engine:
-        engine._dispatcher._attempts._after_crash = True
-        await engine.get("w").signal(go, 1)
         assert await engine.get("w").result() == 1
     history = await bench.history("w")
     second = [event.seq for event in history if isinstance(event, e.WorkflowStarted)][-1]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import aion_runtime as aion
 from aion_core import events as e
+from aion_core.contracts import StoredMessage
 from aion_core.ids import WorkflowId
+from aion_core.machine.arrivals import SignalSentToRun
 from aion_core.payloads import JSON, Payload
+from aion_runtime.letters import signal_message
 from tests.runtime.conftest import Fault
+from tests.runtime.faults import FaultyStore
 from tests.runtime.messaging import STORES, MailBench, opened, settled
 
 go = aion.Signal("go", int)
@@ -89,20 +94,22 @@ async def test_what_waits_for_a_workflow_comes_before_what_is_sent_when_it_start
     bench: MailBench,
 ) -> None:
     async with bench.engine(sending_in_steps, collecting) as engine:
-        sender = await engine.start(sending_in_steps, "r", [1, 2, 3], workflow_id="s")
+        sender = await engine.start(sending_in_steps, "r", [1, 2], workflow_id="s")
         await sender.signal(start, 0)
         await settled(engine)
-        gate = bench.store.hold(e.WorkflowStarted)
+        gate = bench.store.hold(e.SignalSent)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(engine.start, collecting, 3)
+            nursery.start_soon(sender.signal, start, 0)
             await gate.reached.wait()
-            # A batch is being written: what comes now is taken together in the next.
-            nursery.start_soon(sender.signal, start, 0)
-            nursery.start_soon(sender.signal, start, 0)
+            # When the second one has been written it meets the start in the mailbox.
+            nursery.start_soon(_start, engine)
+            await wait_all_tasks_blocked(0.01)
             gate.open()
-        await settled(engine)
-        receiver = await engine.start(collecting, 3, workflow_id="r")
-        assert await receiver.result() == [1, 2, 3]
+        assert await engine.get("r").result() == [1, 2]
+
+
+async def _start(engine: aion.Engine) -> None:
+    await engine.start(collecting, 2, workflow_id="r")
 
 
 @pytest.mark.parametrize("engines", [1, 2])
@@ -300,3 +307,35 @@ async def test_a_target_that_cannot_be_a_workflow_is_refused(workflow_id: Any) -
     async with bench.engine(collecting) as engine:
         with pytest.raises(aion.InvalidIdError):
             engine.get(workflow_id)
+
+
+class SlowPages(FaultyStore):
+    """Whatever can happen happens before the second page of messages is read."""
+
+    async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
+        if after:
+            await wait_all_tasks_blocked()
+        return await super().messages(after, limit)
+
+
+async def test_what_a_run_sent_before_is_not_overtaken_while_messages_are_read() -> None:
+    bench = MailBench()
+    bench.store = SlowPages()
+
+    async def post(target: str, number: int) -> None:
+        signal = SignalSentToRun(name="start", payload=Payload(JSON, b"0"), signal_id=f"{number}")
+        message = signal_message(WorkflowId(target), signal, bench.clock.now())
+        await bench.store.post(message)
+
+    async with bench.engine(sending_in_steps, collecting) as engine:
+        sender = await engine.start(sending_in_steps, "r", [1, 2], workflow_id="s")
+        # From another process, and so it is found by the next engine only.
+        await post("s", 0)
+        for number in range(1000):
+            await post("nobody", number)
+        await sender.signal(start, 0)
+        await settled(engine)
+    async with bench.engine(sending_in_steps, collecting) as engine:
+        await settled(engine)
+        receiver = await engine.start(collecting, 2, workflow_id="r")
+        assert await receiver.result() == [1, 2]

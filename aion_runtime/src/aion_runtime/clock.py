@@ -67,6 +67,11 @@ class WorkSlice:
         self._seconds = seconds
         self._end = time.perf_counter() + seconds
 
+    @property
+    def is_used_up(self) -> bool:
+        """Should others have their turn?"""
+        return time.perf_counter() >= self._end
+
     async def give_way(self) -> bool:
         """When the slice is used up, let others go on, and then the next slice begins: True.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-import time
+
+from aion_runtime.clock import WorkSlice
 
 __all__ = ["FullCollections"]
 
@@ -24,7 +25,7 @@ class FullCollections:
     def __init__(self) -> None:
         self._loads = 0
         self._threshold: int | None = None
-        self._until = 0.0
+        self._slice = WorkSlice(LONGEST_S)
 
     def put_off(self) -> None:
         """A long load is under way: none until `allow` has been called as often as this."""
@@ -33,12 +34,12 @@ class FullCollections:
         # Put off by another engine already, they are also allowed again by that one.
         if self._loads == 1 and third != NEVER:
             self._threshold = third
-            self._until = time.monotonic() + LONGEST_S
+            self._slice = WorkSlice(LONGEST_S)
             gc.set_threshold(first, second, NEVER)
 
     def look(self) -> None:
         """Allow them when they have been put off for too long; for whoever loads, now and then."""
-        if self._threshold is not None and time.monotonic() >= self._until:
+        if self._threshold is not None and self._slice.is_used_up:
             self._restore()
 
     def allow(self) -> None:

@@ -22,8 +22,8 @@ BYTES_OF_ACTIVITY = 1_300
 BYTES_OF_TIMER = 1_000
 BYTES_OF_ID = 220
 """By tracemalloc, on Python 3.11. What is estimated is 0.86 to 1.03 of what a run takes that waits
-for a signal, a timer, a deadline or up to 100 activities, that has had 20 signals or has not received
-them yet, or that has ten tasks with a deadline each.
+for a signal, a timer, a deadline or up to 100 activities, that has had 20 signals or has not yet
+received them, or that has ten tasks with a deadline each.
 """
 
 EVENTS_OF_LOAD = 30
