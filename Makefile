@@ -6,6 +6,9 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of processes. If none of them may keep what it has compiled, a third of
+# the time goes into compiling it again.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +16,9 @@ PINS := requirements/dev.txt
 PYPROJECTS := $(wildcard aion_*/pyproject.toml plugins/*/pyproject.toml)
 MEMBERS := $(patsubst %/pyproject.toml,./%,$(PYPROJECTS))
 UV := $(shell command -v uv 2>/dev/null)
+# One worker for each core. The tests of a file share fixtures, so they stay together; the files
+# keep their order, in which long ones are not the last.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else
@@ -30,14 +36,14 @@ demo: $(VENV)/.members ## Run 25 orders, kill the engine three times, check that
 	@$(BIN)/aion demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.wheelhouse ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(PARALLEL))
 
 check: $(VENV)/.dev $(VENV)/.wheelhouse ## Run all that CI runs: style, types, import rules, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 bench: $(VENV)/.dev ## Measure, against the raw limits of this machine
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -27,7 +27,7 @@ from aion_core.authoring.workflows import workflow
 from aion_core.errors import AionError, InvalidIdError, NotInWorkflowError, PayloadError
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.payloads import JSON, Payload, PayloadConverter
-from aion_core.policies import ActivityOptions, Limit, RetryPolicy
+from aion_core.policies import ActivityOptions, RetryPolicy
 
 CONVERTER = PayloadConverter()
 
@@ -69,7 +69,7 @@ NO_DEFINITIONS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("decorator", [workflow, activity])
-@pytest.mark.parametrize(("fn", "name"), NO_DEFINITIONS, ids=str)
+@pytest.mark.parametrize(("fn", "name"), NO_DEFINITIONS, ids=[name for _, name in NO_DEFINITIONS])
 def test_what_cannot_be_found_again_by_name_is_refused(
     decorator: Callable[[Any], Any], fn: object, name: str
 ) -> None:
@@ -169,7 +169,6 @@ SETTINGS: dict[str, Any] = {
     "start_to_close": 3,
     "schedule_to_close": timedelta(days=1),
     "heartbeat_timeout": 60,
-    "limit": Limit("carrier", concurrency=4),
     "on_cancel": "abandon",
     "cancel_grace": 5,
 }

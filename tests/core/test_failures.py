@@ -3,7 +3,7 @@
 import pytest
 
 from aion_core.errors import ActivityError, ApplicationError, ChildWorkflowError
-from aion_core.failures import MAX_CAUSES, MAX_STACK, Failure, failure_from, timeout_failure
+from aion_core.failures import MAX_CAUSES, MAX_STACK, Failure, failure_from, silence_failure, timeout_failure
 
 
 def raised(error: BaseException) -> BaseException:
@@ -136,7 +136,22 @@ def test_odd_notes_do_no_harm(notes: object) -> None:
 
 def test_a_timeout_names_its_limit() -> None:
     assert timeout_failure(30) == Failure(
-        type="TimeoutError", message="not finished within 30 s", kind="timeout"
+        type="TimeoutError", message="not finished within 30 s (start_to_close)", kind="timeout"
+    )
+    cause = Failure(type="E", message="m")
+    assert timeout_failure(90, "schedule_to_close", cause) == Failure(
+        type="TimeoutError",
+        message="not finished within 90 s (schedule_to_close)",
+        kind="timeout",
+        cause=cause,
+    )
+
+
+def test_a_silence_names_the_activity() -> None:
+    assert silence_failure("charge", 0.5) == Failure(
+        type="TimeoutError",
+        message="activity 'charge' sent no heartbeat for 0.5 s (heartbeat_timeout)",
+        kind="timeout",
     )
 
 

@@ -64,7 +64,9 @@ def plain(text: str) -> Payload:
     return Payload(JSON, text.encode())
 
 
-@pytest.mark.parametrize("codecs", [[Zipped()], [Sealed(7)], [Zipped(), Sealed(7)]], ids=str)
+@pytest.mark.parametrize(
+    "codecs", [[Zipped()], [Sealed(7)], [Zipped(), Sealed(7)]], ids=["zipped", "sealed", "both"]
+)
 def test_a_value_comes_back_through_codecs(codecs: list[PayloadCodec]) -> None:
     converter = PayloadConverter(codecs)
     payload = converter.encode([Decimal("1.50")], list[Decimal])

@@ -52,7 +52,6 @@ async def with_options() -> str:
         schedule_to_close=LONG,
         heartbeat_timeout=LONG,
         cancel_grace=LONG,
-        limit=aion.Limit("carriers", concurrency=3, rate=(100, 60)),
     )
     return await careful("a") + await careful("b")
 

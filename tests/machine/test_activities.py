@@ -1,6 +1,7 @@
 """Activities in a workflow: calls, outcomes, keys, and what cancelling one means."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,18 @@ from aion_core.authoring.concurrency import gather
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.timing import move_on_after, sleep
 from aion_core.authoring.workflows import workflow
-from aion_core.errors import ActivityError, Cancelled, WorkflowUsageError
+from aion_core.errors import (
+    ActivityError,
+    Cancelled,
+    InvalidIdError,
+    PayloadError,
+    WorkflowUsageError,
+)
 from aion_core.failures import Failure
 from aion_core.machine.kernel import checkpoint
 from aion_core.machine.nursery import open_nursery
 from aion_core.machine.scopes import CancelScope
-from tests.machine.driver import Driver, driven, kinds
+from tests.machine.driver import Driver, check_replays, driven, kinds
 
 go = Signal("go", int)
 
@@ -313,3 +320,29 @@ def test_an_activity_that_is_waited_for_costs_nothing_else() -> None:
 
     driver = driven(main)
     assert kinds(driver.fire()) == ["TimerFired"]
+
+
+def test_a_call_that_cannot_be_stored_is_not_answered_by_another_of_its_key() -> None:
+    async def main() -> None:
+        with pytest.raises(PayloadError):
+            await charge.options(key="k")("much")  # type: ignore[arg-type]
+        await charge.options(key="k")(Decimal(1))
+
+    driver = driven(main)
+    driver.reload()
+    driver.complete("charge", "1")
+    assert kinds(driver.history)[-1] == "WorkflowCompleted"
+    check_replays(driver)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"retry": 5}, "retry is a RetryPolicy, not 5"),
+        ({"on_cancel": "stop"}, "on_cancel is 'wait' or 'abandon', not 'stop'"),
+        ({"key": 5}, "key 5 must be non-empty printable text"),
+    ],
+)
+def test_what_cannot_be_a_setting_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError, InvalidIdError), match=message):
+        charge.options(**settings)

@@ -288,3 +288,26 @@ def test_whatever_happens_it_replays_from_every_prefix(choices: list[int], reloa
             driver.reload()
     check_replays(driver)
     close_all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: sleep_until("noon"), "sleep_until takes an aware datetime, not 'noon'"),
+        (lambda: CancelScope(deadline=5), "a deadline is an aware datetime, not 5; seconds are"),
+        (lambda: start_timer(5, 1), "timer name 5 must be non-empty printable text"),
+        (lambda: patched(5), "the id of a patch must be non-empty printable text, not 5"),
+        (lambda: set_attributes(5), r"set_attributes takes a mapping, not 5; write"),
+        (lambda: set_attributes({5: 1}), "an attribute's name is non-empty printable text, not 5"),
+        (lambda: map_(charge, [1], limit="2"), "limit is a whole number, not '2'; None is for"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_refused_in_one_sentence(
+    wrong: Callable[[], Any], message: str
+) -> None:
+    async def main() -> None:
+        with pytest.raises((TypeError, ValueError, InvalidIdError), match=message):
+            if (awaitable := wrong()) is not None:
+                await awaitable
+
+    assert kinds(driven(main).history)[1:] == ["WorkflowCompleted"]

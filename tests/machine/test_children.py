@@ -17,6 +17,7 @@ from aion_core.errors import (
 from aion_core.failures import Failure
 from aion_core.ids import ChildKey, RunId, WorkflowId, child_workflow_id
 from aion_core.machine import arrivals as a
+from aion_core.machine.nursery import open_nursery
 from aion_core.machine.outgoing import refused_start
 from aion_core.machine.scopes import CancelScope
 from tests.machine.driver import FAILURE, Driver, check_replays, driven, kinds, payload
@@ -325,3 +326,22 @@ def test_a_child_started_under_a_former_name_is_still_this_workflows() -> None:
     again = Driver(grown, driver.history)
     again.complete_child("child", 41)
     assert again.result == 42
+
+
+def test_a_child_that_has_been_started_is_not_lost_on_a_caller_cancelled_then() -> None:
+    handles: list[ChildHandle[int]] = []
+
+    async def main() -> None:
+        async def start() -> None:
+            handles.append(await child.spawn(7))
+
+        async def stop() -> None:
+            nursery.cancel_scope.cancel()
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(start)
+            nursery.start_soon(stop)
+
+    driver = driven(main)
+    assert kinds(driver.history)[1:] == ["ChildWorkflowStarted", "WorkflowCompleted"]
+    assert len(handles) == 1

@@ -5,11 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import AsyncGeneratorType
 
+import pytest
+
 from aion_core.authoring.activities import activity
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.timing import move_on_after, sleep
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
+from aion_core.errors import WorkflowUsageError
 from aion_core.machine.kernel import checkpoint
 from aion_core.machine.nursery import open_nursery
 from aion_core.machine.scopes import CancelScope
@@ -337,3 +340,60 @@ def test_generators_that_are_finished_are_forgotten() -> None:
 
     driven(main)
     assert kept[0] < 100
+
+
+def test_a_nursery_left_by_another_task_wakes_that_one() -> None:
+    """A generator is iterated by one task, and closed by another while its nursery has tasks."""
+
+    async def main() -> int:
+        async def child() -> None:
+            with CancelScope(shield=True):
+                await sleep(1)
+
+        async def generate() -> AsyncGenerator[int, None]:
+            async with open_nursery() as nursery:
+                nursery.start_soon(child)
+                yield 1
+
+        async def close() -> None:
+            with pytest.raises(WorkflowUsageError, match="reverse order"):
+                await generator.aclose()
+
+        generator = generate()
+        await anext(generator)
+        async with open_nursery() as nursery:
+            nursery.start_soon(close)
+            with CancelScope(shield=True):
+                return await charge(5)
+
+    driver = Driver(workflow(main))
+    driver.start()
+    driver.fire()
+    assert driver.run.is_open
+    driver.complete("charge", 5)
+    assert driver.run.terminal is not None
+    check_replays(driver)
+
+
+def test_a_task_that_a_generator_starts_when_the_run_finishes_it_is_waited_for() -> None:
+    async def main() -> int:
+        async def child() -> None:
+            with CancelScope(shield=True):
+                await sleep(1)
+
+        async def generate() -> AsyncGenerator[int, None]:
+            async with open_nursery() as nursery:
+                try:
+                    yield 1
+                finally:
+                    nursery.start_soon(child)
+
+        async for value in generate():
+            return value
+        return 0
+
+    driver = Driver(workflow(main))
+    assert kinds(driver.start()) == ["WorkflowStarted", "TimerStarted"]
+    assert kinds(driver.fire()) == ["TimerFired", "WorkflowCompleted"]
+    assert driver.result == 1
+    check_replays(driver)

@@ -123,7 +123,9 @@ def test_what_a_side_effect_returns_comes_back_as_it_was_stored() -> None:
     assert kinds(driven(main).history)[-1] == "WorkflowCompleted"
 
 
-@pytest.mark.parametrize("fn", [lambda: 1, time.time, random.random], ids=str)
+@pytest.mark.parametrize(
+    "fn", [lambda: 1, time.time, random.random], ids=["lambda", "time", "random"]
+)
 def test_a_function_that_does_not_say_what_it_returns_needs_a_type(
     fn: Callable[[], object],
 ) -> None:
@@ -141,8 +143,12 @@ def test_a_side_effect_is_a_plain_function() -> None:
     async def main() -> None:
         with pytest.raises(TypeError, match="takes a plain function without arguments"):
             await side_effect(throw)  # type: ignore[unused-coroutine]
-        with pytest.raises(SideEffectError, match="is async; make it a plain function"):
+        with pytest.raises(TypeError, match="takes a plain function without arguments"):
             await side_effect(partial(throw), int)
+        with pytest.raises(TypeError, match="takes a plain function without arguments, not 5"):
+            await side_effect(5, int)  # type: ignore[call-overload]
+        with pytest.raises(SideEffectError, match="is async; make it a plain function"):
+            await side_effect(lambda: throw(), int)
 
     assert kinds(driven(main).history)[-1] == "WorkflowCompleted"
 
@@ -414,3 +420,48 @@ def test_a_uuid_is_of_version_4() -> None:
 def test_a_draw_outside_a_workflow_is_refused(draw: Callable[[], object]) -> None:
     with pytest.raises(NotInWorkflowError):
         draw()
+
+
+def test_a_side_effect_of_grown_code_is_taken_behind_a_note() -> None:
+    """A retry is noted behind the last arrival and its intents."""
+    dice = Dice()
+
+    @workflow(name="main")
+    async def before() -> int:
+        return (await gather(charge(1)))[0]
+
+    @workflow(name="main")
+    async def after() -> int:
+        return sum(await gather(charge(1), side_effect(dice.throw)))
+
+    driver = Driver(before)
+    driver.start()
+    driver.fail("charge", non_retryable=False)
+    driver.code = after
+    driver.reload()
+    (marker,) = driver.step().events
+    assert isinstance(marker, e.MarkerRecorded)
+    assert marker.payload is not None
+    driver.complete("charge", 1)
+    assert (driver.result, dice.thrown) == (2, 1)
+    check_replays(driver)
+
+
+def test_a_side_effect_is_not_taken_before_the_rest_of_what_is_recorded() -> None:
+    dice = Dice()
+
+    @workflow(name="main")
+    async def before() -> int:
+        return await charge(1)
+
+    @workflow(name="main")
+    async def after() -> int:
+        await side_effect(dice.throw)
+        return await charge(1)
+
+    driver = Driver(before)
+    driver.start()
+    driver.code = after
+    with pytest.raises(NonDeterminismError, match="asked for MarkerRecorded"):
+        driver.reload()
+    assert dice.thrown == 0

@@ -234,3 +234,22 @@ def test_a_receive_lets_others_run_although_its_signal_is_there() -> None:
     driver.signal("go", 1)
     driver.fire()
     assert log == ["neighbour", "received"]
+
+
+def test_a_sender_cancelled_after_it_has_sent_knows_that_it_has() -> None:
+    sent: list[str] = []
+
+    async def main() -> None:
+        async def send() -> None:
+            await go.send("other", 1)
+            sent.append("other")
+
+        async def stop() -> None:
+            nursery.cancel_scope.cancel()
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(send)
+            nursery.start_soon(stop)
+
+    assert kinds(driven(main).history)[1:] == ["SignalSent", "WorkflowCompleted"]
+    assert sent == ["other"]

@@ -12,7 +12,7 @@ from aion_core.authoring.drawing import rng
 from aion_core.authoring.info import set_attributes, workflow_info
 from aion_core.authoring.queries import Query
 from aion_core.authoring.signals import Signal
-from aion_core.authoring.timing import now, sleep, start_timer
+from aion_core.authoring.timing import move_on_after, now, sleep, start_timer
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
 from aion_core.errors import (
@@ -341,7 +341,10 @@ def test_a_handler_cancelled_by_a_request_is_failed_by_that() -> None:
     ]
     failed = events[-1]
     assert isinstance(failed, e.UpdateFailed)
-    assert failed.error.type == "Cancelled"
+    assert (failed.error.type, failed.error.message) == (
+        "Cancelled",
+        "its workflow was asked to stop: enough",
+    )
     check_replays(driver)
 
 
@@ -432,3 +435,40 @@ def test_an_answer_sees_the_clock_of_the_run() -> None:
     driver = driven(main)
     driver.at = 60
     assert driver.ask("state") == at(0).isoformat()
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_question_leaves_no_scope_behind(seconds: int) -> None:
+    async def main() -> None:
+        def answer() -> int:
+            with move_on_after(seconds):
+                return 1
+
+        total.answer(answer)
+        await charge(1)
+        await sleep(3)
+
+    driver = driven(main)
+    with pytest.raises(QueryError, match="asked for a change to a CancelScope"):
+        driver.ask("total")
+    driver.complete("charge", 1)
+    assert list(driver.run.projection.timers) == ["timer:0"]
+    check_replays(driver)
+
+
+@pytest.mark.parametrize(
+    "register", [lambda: add.handle(lambda amount: amount), lambda: state.answer(lambda: "")]
+)
+def test_a_question_has_nothing_handled_or_answered(register: Callable[[], None]) -> None:
+    async def main() -> None:
+        def answer() -> int:
+            register()
+            return 1
+
+        total.answer(answer)
+        await go.receive()
+
+    driver = driven(main)
+    with pytest.raises(QueryError, match="may change nothing"):
+        driver.ask("total")
+    assert isinstance(refusal_of(driver.step(driver.updated("add", 1))), UpdateRejectedError)

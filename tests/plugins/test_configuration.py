@@ -48,6 +48,7 @@ def test_without_any_place_the_defaults_are_those_of_the_runtime(tmp_path: Path)
         recovery_seam="catalog",
         payload_codecs=(),
         disabled_plugins=(),
+        dev_mode=None,
         plugin_settings={},
     )
 
@@ -155,6 +156,22 @@ def test_names_in_a_variable_stand_between_commas(tmp_path: Path) -> None:
     found = load(tmp_path, environ=environ)
     assert found.disabled_plugins == ("a", "b")
     assert found.payload_codecs == ("zip", "seal")
+
+
+@pytest.mark.parametrize(("text", "mode"), [("1", True), ("0", False), (" ", None)])
+def test_development_is_a_1_or_0_in_a_variable(
+    tmp_path: Path, text: str, mode: bool | None
+) -> None:
+    assert load(tmp_path, environ={"AION_DEV": text}).dev_mode is mode
+
+
+def test_development_may_be_a_truth_in_a_file(tmp_path: Path) -> None:
+    assert load(own(tmp_path, "dev_mode = true")).dev_mode is True
+
+
+def test_an_unclear_word_on_development_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"environment: AION_DEV is text; .* 1 or 0"):
+        load(tmp_path, environ={"AION_DEV": "perhaps"})
 
 
 def test_an_empty_list_in_a_variable_counts_before_the_file(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +39,15 @@ class Scene:
             return "paid"
 
         self.work = work
+
+    @asynccontextmanager
+    async def running(self, *workflows: aion.Workflow[..., Any]) -> AsyncIterator[aion.Engine]:
+        """An engine that leaves however the test does: the activity does not hold it up."""
+        async with self.bench.engine(*workflows) as engine:
+            try:
+                yield engine
+            finally:
+                self.finish.set()
 
     async def together(self, engine: aion.Engine, *calls: Call) -> None:
         """Have calls made one after the other, and what they bring taken in one batch."""
@@ -99,7 +109,7 @@ def results(scene: Scene) -> tuple[aion.Workflow[[], str], aion.Workflow[[], str
 @pytest.mark.parametrize("is_result_first", [False, True])
 async def test_a_result_in_hand_beats_a_cancel_request(scene: Scene, is_result_first: bool) -> None:
     charging, _ = results(scene)
-    async with scene.bench.engine(charging, blocker) as engine:
+    async with scene.running(charging, blocker) as engine:
         handle = await engine.start(charging, workflow_id="w")
         await wait_all_tasks_blocked()
         calls: list[Call] = [scene.done, handle.cancel]
@@ -110,7 +120,7 @@ async def test_a_result_in_hand_beats_a_cancel_request(scene: Scene, is_result_f
 
 async def test_a_cancel_request_that_came_earlier_beats_the_result(scene: Scene) -> None:
     charging, _ = results(scene)
-    async with scene.bench.engine(charging) as engine:
+    async with scene.running(charging) as engine:
         handle = await engine.start(charging, workflow_id="w")
         await wait_all_tasks_blocked()
         await handle.cancel()
@@ -122,7 +132,7 @@ async def test_a_cancel_request_that_came_earlier_beats_the_result(scene: Scene)
 @pytest.mark.parametrize("is_result_first", [False, True])
 async def test_a_result_in_hand_beats_a_deadline(scene: Scene, is_result_first: bool) -> None:
     _, limited = results(scene)
-    async with scene.bench.engine(limited, blocker) as engine:
+    async with scene.running(limited, blocker) as engine:
         handle = await engine.start(limited, workflow_id="w")
         await wait_all_tasks_blocked()
         calls: list[Call] = [scene.done, scene.time_out]
@@ -135,7 +145,7 @@ async def test_an_activity_that_swallows_cancellation_is_late_when_it_was_given_
     scene: Scene,
 ) -> None:
     _, limited = results(scene)
-    async with scene.bench.engine(limited) as engine:
+    async with scene.running(limited) as engine:
         handle = await engine.start(limited, workflow_id="w")
         await wait_all_tasks_blocked()
         await scene.bench.advance(10)
@@ -265,7 +275,7 @@ async def test_a_second_cancel_request_is_acknowledged(scene: Scene) -> None:
 @pytest.mark.parametrize("is_result_first", [False, True])
 async def test_a_signal_with_the_end_is_told_the_truth(scene: Scene, is_result_first: bool) -> None:
     charging, _ = results(scene)
-    async with scene.bench.engine(charging, blocker) as engine:
+    async with scene.running(charging, blocker) as engine:
         handle = await engine.start(charging, workflow_id="w")
         await wait_all_tasks_blocked()
         calls: list[Call] = [scene.done, lambda: handle.signal(table.go, 1)]
@@ -292,7 +302,7 @@ async def test_a_signal_of_another_run_before_the_start_is_taken_right_after_it(
 @pytest.mark.parametrize("is_result_first", [False, True])
 async def test_termination_is_judged_first(scene: Scene, is_result_first: bool) -> None:
     charging, _ = results(scene)
-    async with scene.bench.engine(charging, blocker) as engine:
+    async with scene.running(charging, blocker) as engine:
         handle = await engine.start(charging, workflow_id="w")
         await wait_all_tasks_blocked()
         calls: list[Call] = [scene.done, handle.terminate]

@@ -250,7 +250,7 @@ async def test_an_attempt_that_takes_too_long_is_ended(bench: Bench) -> None:
         assert not ended.is_set()
         await bench.advance(0.1)
         assert ended.is_set()
-        assert await handle.result() == "timeout: not finished within 30 s"
+        assert await handle.result() == "timeout: not finished within 30 s (start_to_close)"
 
 
 async def test_a_thread_that_takes_too_long_is_left_behind_and_its_result_dropped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,15 @@ class Stage:
         self.fails = False
         self.workflow = working
 
+    @asynccontextmanager
+    async def running(self, bench: MailBench, **options: Any) -> AsyncIterator[aion.Engine]:
+        """An engine that leaves however the test does: the activity does not hold it up."""
+        async with bench.engine(self.workflow, **options) as engine:
+            try:
+                yield engine
+            finally:
+                self.stop.set()
+
     async def begin(self, bench: MailBench, engine: aion.Engine) -> aion.WorkflowHandle[str]:
         handle = await engine.start(self.workflow, workflow_id="w")
         await wait_all_tasks_blocked()
@@ -225,7 +235,7 @@ class Witness(Observer):
 
 async def test_an_activity_that_stops_is_recorded_as_cancelled() -> None:
     bench, stage = MailBench(), Stage(is_stubborn=False)
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         assert await handle.result() == "gave up"
@@ -236,7 +246,7 @@ async def test_an_activity_that_stops_is_recorded_as_cancelled() -> None:
 
 async def test_what_an_activity_does_though_it_was_to_stop_is_not_lost() -> None:
     bench, stage = MailBench(), Stage()
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         assert not (await handle.describe()).status.is_closed
@@ -247,7 +257,7 @@ async def test_what_an_activity_does_though_it_was_to_stop_is_not_lost() -> None
 
 async def test_an_activity_that_does_not_stop_in_time_is_given_up() -> None:
     bench, stage, witness = MailBench(), Stage(cancel_grace=5), Witness()
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         engine._dispatcher._attempts._observers = Observers([("witness", witness)])
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
@@ -268,7 +278,7 @@ async def test_an_activity_that_does_not_stop_in_time_is_given_up() -> None:
 
 async def test_an_activity_that_stops_in_time_leaves_no_alarm() -> None:
     bench, stage = MailBench(), Stage(cancel_grace=5)
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         stage.stop.set()
@@ -278,7 +288,7 @@ async def test_an_activity_that_stops_in_time_leaves_no_alarm() -> None:
 
 async def test_a_run_that_is_ended_meanwhile_leaves_no_alarm() -> None:
     bench, stage = MailBench(), Stage(cancel_grace=5)
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         await handle.terminate()
@@ -291,7 +301,7 @@ async def test_the_time_to_stop_passes_whether_the_run_is_in_memory_or_not(
     resident_bytes: int,
 ) -> None:
     bench, stage = MailBench(), Stage(cancel_grace=5)
-    async with bench.engine(stage.workflow, resident_bytes=resident_bytes) as engine:
+    async with stage.running(bench, resident_bytes=resident_bytes) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         await bench.advance(5)
@@ -302,7 +312,7 @@ async def test_the_time_to_stop_passes_whether_the_run_is_in_memory_or_not(
 async def test_an_activity_that_waits_for_its_next_attempt_is_cancelled_at_once() -> None:
     bench, stage = MailBench(), Stage()
     stage.fails = True
-    async with bench.engine(stage.workflow) as engine:
+    async with stage.running(bench) as engine:
         handle = await stage.begin(bench, engine)
         await bench.advance(10)
         assert await handle.result() == "gave up"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -235,6 +236,190 @@ async def test_a_workflow_called_in_an_activity_says_how_to_run_it(bench: Bench)
 async def test_a_primitive_outside_workflows_says_so(use: Callable[[], Awaitable[object]]) -> None:
     with pytest.raises(aion.NotInWorkflowError):
         await use()
+
+
+LEFT: dict[str, Any] = {}
+
+
+@aion.workflow
+async def child() -> None:
+    await aion.sleep(1000)
+
+
+@aion.workflow
+async def leaving(ends: bool) -> None:
+    """Leaves what belongs to it to everybody."""
+    async with aion.open_nursery() as nursery:
+        pass
+    send, receive = aion.open_memory_channel[int](1)
+    LEFT.update(
+        event=aion.Event(),
+        lock=aion.Lock(),
+        semaphore=aion.Semaphore(1),
+        scope=aion.CancelScope(),
+        nursery=nursery,
+        send=send,
+        receive=receive,
+        timer=aion.start_timer("tea", 60),
+        child=await child.spawn(),
+        context=contextvars.copy_context(),
+    )
+    if not ends:
+        await aion.sleep(1000)
+
+
+USES: dict[str, tuple[Any, ...]] = {
+    "event.set": (),
+    "event.wait": (),
+    "lock.acquire": (),
+    "semaphore.release": (),
+    "scope.cancel": (),
+    "nursery.start_soon": (touch, "late"),
+    "send.send": (1,),
+    "send.send_nowait": (1,),
+    "receive.receive": (),
+    "timer.wait": (),
+    "timer.cancel": (),
+    "child.result": (),
+    "child.cancel": (),
+}
+"""What can be done with what a run has left, and with what arguments."""
+
+
+def used(use: str) -> Any:
+    thing, method = use.split(".")
+    return getattr(LEFT[thing], method)(*USES[use])
+
+
+async def tried(use: str) -> str:
+    """The error that a use gives."""
+    try:
+        value = used(use)
+        if hasattr(value, "__await__"):
+            await value
+    except aion.AionError as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing was wrong"
+
+
+@aion.activity
+async def trying(use: str) -> str:
+    return await tried(use)
+
+
+@aion.activity
+def trying_in_a_thread(use: str) -> str:
+    return trio.from_thread.run(tried, use)
+
+
+@aion.activity
+def trying_without_trio(use: str) -> str:
+    """As far as it comes without awaiting."""
+    coroutine = tried(use)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return str(stop.value)
+    return "it waits"
+
+
+@aion.workflow
+async def using(place: str, use: str) -> str:
+    if place == "another run":
+        return await tried(use)
+    places = {
+        "an activity": trying,
+        "a thread": trying_without_trio,
+        "trio, from a thread": trying_in_a_thread,
+    }
+    return await places[place](use)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "waiting"])
+@pytest.mark.parametrize("place", ["an activity", "a thread", "trio, from a thread", "another run"])
+async def test_what_a_run_leaves_is_of_no_use_elsewhere(
+    bench: Bench, place: str, ends: bool
+) -> None:
+    async with bench.engine(leaving, child, using) as engine:
+        left = await engine.start(leaving, ends, workflow_id="left")
+        await wait_all_tasks_blocked()
+        before = await bench.history("left")
+        for use in USES:
+            with trio.move_on_after(1) as scope:
+                answer = await (await engine.start(using, place, use)).result()
+            if scope.cancelled_caught:
+                print("HANGS", place, use, ends); continue
+            print(place, use, ends, answer)
+            continue
+            if place == "another run":
+                assert answer.startswith("WorkflowUsageError: "), (use, answer)
+                assert "'left'" in answer, (use, answer)
+            else:
+                assert answer.startswith("NotInWorkflowError: "), (use, answer)
+        assert await bench.history("left") == before
+        assert (await left.describe()).status.is_closed is ends
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_what_a_run_leaves_is_of_no_use_to_who_runs_the_engine(
+    bench: Bench, use: str
+) -> None:
+    async with bench.engine(leaving, child) as engine:
+        await (await engine.start(leaving, True)).result()
+        assert (await tried(use)).startswith("NotInWorkflowError: ")
+    assert (await tried(use)).startswith("NotInWorkflowError: ")
+
+
+@pytest.mark.parametrize("use", ["event.set", "nursery.start_soon", "send.send_nowait", "timer.cancel"])
+async def test_code_in_the_context_of_a_run_that_has_ended_changes_nothing(
+    bench: Bench, use: str
+) -> None:
+    async with bench.engine(leaving, child) as engine:
+        await (await engine.start(leaving, True, workflow_id="left")).result()
+        before = await bench.history("left")
+        with pytest.raises(aion.WorkflowUsageError):
+            LEFT["context"].run(used, use)
+        await wait_all_tasks_blocked()
+        assert await bench.history("left") == before
+
+
+async def test_an_engine_is_not_asked_by_a_workflow(bench: Bench) -> None:
+    engines: list[aion.Engine] = []
+
+    @aion.workflow
+    async def asking() -> None:
+        await engines[0].start(good, workflow_id="made")
+
+    async with bench.engine(asking, good) as engine:
+        engines.append(engine)
+        with pytest.raises(aion.WorkflowFailedError, match="WorkflowUsageError"):
+            await (await engine.start(asking)).result()
+        assert await bench.history("made") == []
+
+
+async def test_a_coroutine_that_a_run_leaves_is_refused_outside(bench: Bench) -> None:
+    left: list[Awaitable[None]] = []
+
+    @aion.workflow
+    async def careless() -> None:
+        left.append(aion.sleep(1))
+
+    async with bench.engine(careless) as engine:
+        await (await engine.start(careless)).result()
+        with pytest.raises(aion.NotInWorkflowError):
+            await left[0]
+
+
+async def test_a_loop_that_code_sets_is_gone_when_it_rests(bench: Bench) -> None:
+    @aion.workflow
+    async def setting() -> None:
+        asyncio._set_running_loop(None)
+        await aion.sleep(1)
+
+    async with bench.engine(setting) as engine:
+        await engine.start(setting)
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
 
 
 class Shop:

@@ -41,7 +41,6 @@ async def note() -> None: ...
     name="ship goods",
     schedule_to_close=timedelta(days=1),
     heartbeat_timeout=60,
-    limit=aion.Limit("carrier", concurrency=4, rate=(100, 60)),
     on_cancel="abandon",
     cancel_grace=5,
     aliases=("ship",),

@@ -21,7 +21,7 @@ from aion_core.errors import (
 )
 from aion_core.payloads import JSON, Payload
 
-__all__ = ["Failure", "FailureKind", "failure_from", "timeout_failure"]
+__all__ = ["Failure", "FailureKind", "failure_from", "silence_failure", "timeout_failure"]
 
 FailureKind = Literal["retryable", "terminal", "timeout", "cancelled", "crashed"]
 """How an activity attempt ended without a result."""
@@ -81,11 +81,23 @@ def failure_from(error: BaseException, kind: FailureKind | None = None) -> Failu
     return _describe(error, kind, ())
 
 
-def timeout_failure(seconds: float) -> Failure:
-    """What an attempt leaves that did not end in its time."""
-    return Failure(
-        type="TimeoutError", message=f"not finished within {seconds:g} s", kind="timeout"
-    )
+def timeout_failure(
+    seconds: float, limit: str = "start_to_close", cause: Failure | None = None
+) -> Failure:
+    """What is left by an attempt, or by all of them, that did not end in their time.
+
+    Args:
+        limit: the setting that says how long they may take.
+        cause: how the last attempt failed.
+    """
+    message = f"not finished within {seconds:g} s ({limit})"
+    return Failure(type="TimeoutError", message=message, kind="timeout", cause=cause)
+
+
+def silence_failure(activity_type: str, seconds: float) -> Failure:
+    """What an attempt leaves that has not been heard of for so long."""
+    message = f"activity {activity_type!r} sent no heartbeat for {seconds:g} s (heartbeat_timeout)"
+    return Failure(type="TimeoutError", message=message, kind="timeout")
 
 
 def _describe(

@@ -97,7 +97,7 @@ def keyed_position(kind: PositionKind, key: str) -> str:
     Raises:
         InvalidIdError: the key is empty or holds characters that cannot be printed.
     """
-    if not key or not key.isprintable():
+    if not isinstance(key, str) or not key or not key.isprintable():
         raise InvalidIdError(f"key {key!r} must be non-empty printable text")
     return f"{kind}:key:{key}"
 
@@ -109,7 +109,7 @@ def named_timer(name: str) -> TimerId:
         InvalidIdError: the name is empty, holds characters that cannot be printed, or begins with
             ``aion.``, as the engine's own do.
     """
-    if not name or not name.isprintable():
+    if not isinstance(name, str) or not name or not name.isprintable():
         raise InvalidIdError(f"timer name {name!r} must be non-empty printable text")
     if name.startswith(_OURS):
         raise InvalidIdError(

@@ -36,7 +36,7 @@ def merged_attributes(
 
 
 def _checked_name(name: str) -> str:
-    if not name or not name.isprintable():
+    if not isinstance(name, str) or not name or not name.isprintable():
         raise ValueError(f"an attribute's name is non-empty printable text, not {name!r}")
     return name
 

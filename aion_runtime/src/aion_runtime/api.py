@@ -79,7 +79,7 @@ from aion_core.machine.scopes import CancelScope
 from aion_core.machine.sync import Event, Lock, Semaphore
 from aion_core.machine.tasks import checkpoint
 from aion_core.plugins import PluginManager
-from aion_core.policies import Limit, Rate, RetryPolicy
+from aion_core.policies import RetryPolicy
 from aion_core.status import WorkflowStatus
 from aion_runtime.clock import Clock, SystemClock
 from aion_runtime.engine import Engine
@@ -111,7 +111,6 @@ __all__ = [
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
-    "Limit",
     "Lock",
     "MemoryReceiveChannel",
     "MemorySendChannel",
@@ -124,7 +123,6 @@ __all__ = [
     "PluginManager",
     "Query",
     "QueryError",
-    "Rate",
     "RetryPolicy",
     "RunFilter",
     "RunPage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -20,7 +21,7 @@ from aion_core.payloads import PayloadConverter
 from aion_core.plugins import PluginManager
 from aion_runtime.catalog import VersionPolicy, WorkflowCatalog
 from aion_runtime.configuration import Configuration, load_configuration
-from aion_runtime.guard import Guard, activation_guard
+from aion_runtime.guard import Guard
 from aion_runtime.observing import Observers
 
 __all__ = ["Choices", "NonDeterminismPolicy", "Parts", "assemble", "installed_plugins", "store_url"]
@@ -47,8 +48,9 @@ class Choices:
     on_version_mismatch: VersionPolicy = "replay"
     on_nondeterminism: NonDeterminismPolicy = "hold"
     settings: Mapping[str, Mapping[str, object]] | None = None
-    guard: Guard = activation_guard
+    activation_time_limit: float = 1.0
     replay_check: bool = False
+    dev_mode: bool | None = None
 
     def configuration(self) -> Configuration:
         """What is configured, the caller's word first. Raises `ConfigError`."""
@@ -57,6 +59,7 @@ class Choices:
             "executor": _name(self.executor),
             "recovery_driver": _name(self.recovery_driver),
             "recovery_seam": _name(self.recovery_seam),
+            "dev_mode": self.dev_mode,
             "plugin_settings": self.settings,
         }
         return load_configuration(arguments=arguments)
@@ -105,9 +108,11 @@ def assemble(choices: Choices) -> Parts:
         converter,
         on_version_mismatch=choices.on_version_mismatch,
     )
-    context = SeamContext(
-        settings=settings, catalog=catalog, converter=converter, guard=choices.guard
+    guard = Guard(
+        activation_time_limit=choices.activation_time_limit,
+        strict=sys.flags.dev_mode if configuration.dev_mode is None else configuration.dev_mode,
     )
+    context = SeamContext(settings=settings, catalog=catalog, converter=converter, guard=guard)
 
     def made(given: str | T | None, make: Callable[[str, SeamContext], T], configured: str) -> T:
         return make(configured, context) if given is None or isinstance(given, str) else given
@@ -124,7 +129,7 @@ def assemble(choices: Choices) -> Parts:
         seam=made(choices.recovery_seam, plugins.recovery_seam, configuration.recovery_seam),
         observers=Observers(plugins.observers(settings)),
         fails_on_violation=choices.on_nondeterminism == "fail",
-        guard=choices.guard,
+        guard=guard,
         replay_check=choices.replay_check,
     )
 

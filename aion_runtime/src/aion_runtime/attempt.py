@@ -1,4 +1,4 @@
-"""One attempt of an activity under way: its scope, its time limit, and who still wants it."""
+"""One attempt of an activity under way: its scope, its time limits, and who still wants it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import trio
 
 from aion_core.authoring.activities import Activity, ActivityInfo
 from aion_core.contracts import ActivityAttempt
-from aion_core.events import ActivityScheduled
+from aion_core.events import ActivityFailed, ActivityScheduled
+from aion_core.failures import Failure, timeout_failure
+from aion_core.machine.arrivals import AttemptFailed
 from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.alarms import Alarm, Alarms
+from aion_runtime.time_limits import TimeLimits
 
 __all__ = ["Attempt"]
 
@@ -23,13 +26,15 @@ class Attempt(ActivityAttempt):
     Made in the task that runs it, or in the event loop's thread at least.
 
     Args:
+        former: how the attempt before it failed.
         keep: takes the details of a heartbeat, in the event loop's thread.
 
     Attributes:
         scheduled: the event that called the activity.
+        details: those of its last heartbeat.
         wanted: False once the workflow has asked for it to be stopped.
         dropped: True once the run has ended without it.
-        timed_out: True once its time was over.
+        timed_out: how it failed once its time was over, unless it was to stop before.
         ended: True once its executor has been left; a thread of it may go on, unheard.
     """
 
@@ -40,6 +45,7 @@ class Attempt(ActivityAttempt):
         *,
         info: ActivityInfo,
         scheduled: ActivityScheduled,
+        former: ActivityFailed | None,
         definition: Activity[..., Any],
         converter: PayloadConverter,
         delays: Alarms[float],
@@ -51,15 +57,17 @@ class Attempt(ActivityAttempt):
         self.options = scheduled.options
         self.converter = converter
         self.cancel_scope = trio.CancelScope()
-        self.last_heartbeat = None
+        self.last_heartbeat = None if former is None else former.heartbeat
         self.scheduled = scheduled
+        self.details: Payload | None = None
         self.wanted = True
         self.dropped = False
-        self.timed_out = False
+        self.timed_out: AttemptFailed | None = None
         self.ended = False
+        self._former = former
         self._delays = delays
         self._keep = keep
-        self._alarm: Alarm | None = None
+        self._limits = TimeLimits(self.options, info.activity_type, delays, self._time_out)
         self._grace: Alarm | None = None
         self._token = trio.lowlevel.current_trio_token()
 
@@ -72,7 +80,7 @@ class Attempt(ActivityAttempt):
         self.stop_clock()
 
     def began(self) -> None:
-        if self.options.start_to_close is None:
+        if not self._limits.are_set:
             return
         if trio.lowlevel.in_trio_run():
             self.start_clock()
@@ -83,6 +91,7 @@ class Attempt(ActivityAttempt):
         if trio.lowlevel.in_trio_run():
             self._take_heartbeat(details)
         else:
+            self._limits.announce()
             # A thread that was left behind may outlive the event loop: then nobody hears it.
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._take_heartbeat, details)
@@ -94,23 +103,26 @@ class Attempt(ActivityAttempt):
         self._stop_grace()
 
     def start_clock(self) -> None:
-        """The time it may take runs from now."""
-        self.stop_clock()
-        limit = self.options.start_to_close
-        if limit is not None and not self.ended:
-            self._alarm = self._delays.set(self._delays.now() + limit, self._time_out)
+        """The time it may take, and may be silent, runs from now."""
+        if not self.ended:
+            self._limits.start()
 
     def stop_clock(self) -> None:
         """No time runs; it has ended, or waits."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._limits.stop()
 
     def request_cancel(self) -> None:
         """Ask it to stop. A thread cannot be: what it did is waited for."""
         self.wanted = False
         if self.definition.is_async:
             self.cancel_scope.cancel()
+
+    def run_out(self) -> None:
+        """The time for all attempts of its activity is over: it is ended, and none follows."""
+        limit = self.options.schedule_to_close
+        assert limit is not None
+        cause = None if self._former is None else self._former.error
+        self._time_out(timeout_failure(limit, "schedule_to_close", cause), is_final=True)
 
     def drop(self) -> None:
         """Stop it; nobody wants to know what becomes of it."""
@@ -131,9 +143,12 @@ class Attempt(ActivityAttempt):
     def _take_heartbeat(self, details: Payload) -> None:
         # Else it would pass for one of the next attempt, or of another run's activity.
         if not self.ended:
+            self._limits.hear()
+            self.details = details
             self._keep(self, details)
 
-    def _time_out(self) -> None:
+    def _time_out(self, failure: Failure, *, is_final: bool = False) -> None:
         """End it because it takes too long; a thread is left behind, its result dropped."""
-        self.timed_out = True
-        self.cancel_scope.cancel()
+        if not self.ended and not self.cancel_scope.cancel_called:
+            self.timed_out = AttemptFailed(failure, is_final)
+            self.cancel_scope.cancel()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import trio
 
 from aion_core.authoring.activities import Activity, ActivityInfo
 from aion_core.contracts import ActivityAttempted, LiveExecutor
-from aion_core.failures import Failure, timeout_failure
+from aion_core.failures import timeout_failure
 from aion_core.history import ActivityRow
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.machine.arrivals import (
@@ -19,24 +19,21 @@ from aion_core.machine.arrivals import (
     ActivityOutcome,
     Arrival,
     AttemptCancelled,
-    AttemptCompleted,
     AttemptFailed,
     Redelivery,
 )
 from aion_core.machine.judging import MAX_DELIVERIES
 from aion_core.machine.run import Run
-from aion_core.payloads import Payload, PayloadConverter
+from aion_core.payloads import PayloadConverter
 from aion_runtime.alarms import Alarms
 from aion_runtime.attempt import Attempt
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry, Stage
-from aion_runtime.executor import failed_by
+from aion_runtime.executing import AttemptOutcome, execute, word_for
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.observing import Observers
 
 __all__ = ["AttemptManager"]
-
-AttemptOutcome: TypeAlias = AttemptCompleted | AttemptFailed | AttemptCancelled
 
 Suspect = tuple[WorkflowId, ActivityId]
 """An activity whose attempt was under way in several processes that were killed."""
@@ -107,6 +104,10 @@ class AttemptManager:
                 for row in rows.values()
                 if row.next_attempt_at is None or row.next_attempt_at <= self._opened_at
             }
+        for alarm in entry.deadlines.values():
+            # One of a former run's activity is not one of this run's with the same id.
+            alarm.cancel()
+        entry.deadlines.clear()
         for activity_id, attempt in tuple(entry.running.items()):
             row = rows.get(activity_id)
             is_of_row = row is not None and row.scheduled_seq == attempt.scheduled.seq
@@ -130,15 +131,18 @@ class AttemptManager:
             return
         attempt = entry.running.get(activity_id)
         inherited = entry.inherited.get(activity_id)
+        is_late = row.deadline is not None and self._watch(entry, activity_id, row.deadline)
         # Of an activity that nothing has been done about yet there is no outcome to be looked for:
         # a thousand calls in one step would look through the mailbox a thousand times.
-        is_new = attempt is None and inherited is None and not row.cancel_requested
+        is_new = attempt is None and inherited is None and not (row.cancel_requested or is_late)
         if not is_new and entry.has_outcome_of(row):
             return
         if attempt is not None and attempt.number == row.attempt:
             if row.cancel_requested and attempt.wanted:
                 attempt.request_cancel()
                 self._give_grace(entry, attempt)
+            elif is_late:
+                attempt.run_out()
         elif row.cancel_requested:
             outcome = (
                 AttemptCancelled(attempt_ran=False)
@@ -147,6 +151,9 @@ class AttemptManager:
             )
             self.forget(entry, activity_id)
             self._post(entry.workflow_id, _outcome(run, row, outcome))
+        elif is_late:
+            self.forget(entry, activity_id)
+            self._post(entry.workflow_id, _outcome(run, row, _out_of_time(run, row)))
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
             self._plan(entry, row)
         elif self._accepting:
@@ -168,20 +175,22 @@ class AttemptManager:
         entry.running.pop(activity_id, None)
         entry.inherited.pop(activity_id, None)
         is_over |= entry.run is None or activity_id not in entry.run.projection.activities
+        deadline = entry.deadlines.pop(activity_id, None) if is_over else None
         self._heartbeats.forget(entry.workflow_id, activity_id, is_over=is_over)
         suspect = entry.workflow_id, activity_id
         self._suspects.pop(suspect, None)
         if suspect == self._tried:
             self._try_next_suspect()
-        alarm = entry.planned.pop(activity_id, None)
-        if alarm is not None:
-            alarm.cancel()
+        for alarm in (entry.planned.pop(activity_id, None), deadline):
+            if alarm is not None:
+                alarm.cancel()
 
     def stop_all(self, entry: Entry) -> None:
         """The run has ended: nobody wants the outcomes any more."""
         for attempt in tuple(entry.running.values()):
             attempt.drop()
-        for activity_id in (*entry.running, *entry.planned, *entry.inherited):
+        known = *entry.running, *entry.planned, *entry.inherited, *entry.deadlines
+        for activity_id in known:
             self.forget(entry, activity_id, is_over=True)
         self.dismiss_suspects(entry)
 
@@ -258,6 +267,23 @@ class AttemptManager:
 
         entry.planned[activity_id] = self._alarms.set(row.next_attempt_at, begin)
 
+    def _watch(self, entry: Entry, activity_id: ActivityId, deadline: datetime) -> bool:
+        """Is the time for all attempts over? If not, what is to be done then will be."""
+
+        def end() -> None:
+            entry.deadlines.pop(activity_id, None)
+            attempt = entry.running.get(activity_id)
+            if attempt is None:
+                self._consider_at_rest(entry, activity_id)
+            else:
+                attempt.run_out()
+
+        if deadline <= self._clock.now():
+            return True
+        if activity_id not in entry.deadlines:
+            entry.deadlines[activity_id] = self._alarms.set(deadline, end)
+        return False
+
     def _begin(self, entry: Entry, run: Run, row: ActivityRow) -> None:
         scheduled, definition = run.call_of(row)
         attempt = Attempt(
@@ -269,22 +295,29 @@ class AttemptManager:
                 attempt=row.attempt,
             ),
             scheduled=scheduled,
+            former=run.former_of(row),
             definition=cast("Activity[..., Any]", definition),
             converter=self._converter,
             delays=self._delays,
             keep=self._heartbeats.keep,
         )
-        is_first = row.attempt == 1 and row.activity_id not in entry.inherited
+        # What an attempt has said that failed is in its failure; what one has said that a former
+        # process may have begun is in the store.
+        is_informed = row.activity_id not in entry.inherited and (
+            row.attempt == 1 or attempt.last_heartbeat is not None
+        )
         entry.running[row.activity_id] = attempt
         self._count += 1
         name = f"activity {row.activity_type} of {entry.workflow_id}"
-        self._nursery.start_soon(self._run, entry, attempt, is_first, name=name)
+        self._nursery.start_soon(self._run, entry, attempt, is_informed, name=name)
 
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, entry: Entry, attempt: Attempt, is_first: bool) -> None:
+    async def _run(self, entry: Entry, attempt: Attempt, is_informed: bool) -> None:
         began_at = self._clock.monotonic()
         try:
-            outcome = await self._execute(attempt, is_first=is_first)
+            outcome = await execute(
+                self._executor, self._heartbeats, attempt, is_informed=is_informed
+            )
         finally:
             attempt.end()
             self._count -= 1
@@ -292,37 +325,11 @@ class AttemptManager:
                 self._idle.set()
         if self._observers:
             took = self._clock.monotonic() - began_at
-            word = _word_for(attempt, outcome)
+            word = word_for(attempt, outcome)
             self._observers.attempted(ActivityAttempted(attempt.info, word, took))
         # The attempt stays among the running ones until its outcome is recorded: an entry
         # that is loaded again meanwhile must not begin it a second time.
         self._post(entry.workflow_id, _outcome_of(attempt, outcome))
-
-    async def _execute(self, attempt: Attempt, *, is_first: bool) -> AttemptOutcome:
-        """Every way in which an attempt can end becomes an outcome.
-
-        But one that the stopping engine releases is left by trio's Cancelled, to be made again by
-        whoever runs the workflow next.
-        """
-        outcome: object = None
-        try:
-            with attempt.cancel_scope as scope:
-                if not is_first:
-                    attempt.last_heartbeat = await self._heartbeats.last(attempt)
-                attempt.start_clock()
-                outcome = await self._executor.run_activity(attempt)
-        except BaseException as error:
-            for_the_host = _for_the_host(error)
-            if for_the_host is not None:
-                raise for_the_host from None
-            # Whatever else it is: an activity that calls sys.exit(), say, has failed.
-            return failed_by(error)
-        if not scope.cancelled_caught:
-            return _checked(outcome, attempt)
-        limit = attempt.options.start_to_close
-        if attempt.timed_out and limit is not None:
-            return AttemptFailed(timeout_failure(limit))
-        return _checked(AttemptCancelled(), attempt)
 
 
 def _resident(entry: Entry) -> Run:
@@ -351,12 +358,20 @@ def _outcome_of(attempt: Attempt, outcome: AttemptOutcome) -> ActivityOutcome:
         scheduled_seq=attempt.scheduled.seq,
         attempt=attempt.number,
         outcome=outcome,
+        heartbeat=attempt.details,
     )
 
 
-def _outcome(
-    run: Run, row: ActivityRow, outcome: AttemptCompleted | AttemptFailed | AttemptCancelled
-) -> ActivityOutcome:
+def _out_of_time(run: Run, row: ActivityRow) -> AttemptFailed:
+    """How an activity fails of which no attempt is under way when the time for all is over."""
+    scheduled, _ = run.call_of(row)
+    limit, former = scheduled.options.schedule_to_close, run.former_of(row)
+    assert limit is not None
+    cause = None if former is None else former.error
+    return AttemptFailed(timeout_failure(limit, "schedule_to_close", cause), non_retryable=True)
+
+
+def _outcome(run: Run, row: ActivityRow, outcome: AttemptOutcome) -> ActivityOutcome:
     return ActivityOutcome(
         run_id=_run_id(run),
         activity_id=row.activity_id,
@@ -364,38 +379,3 @@ def _outcome(
         attempt=row.attempt,
         outcome=outcome,
     )
-
-
-def _checked(outcome: object, attempt: Attempt) -> AttemptOutcome:
-    """What an executor returned; what it may not return is a failed attempt."""
-    match outcome:
-        case AttemptCancelled() if attempt.wanted:
-            reason = "cancelled an attempt that is wanted"
-        case AttemptCompleted(Payload(str(), bytes())) | AttemptFailed(Failure()):
-            return outcome
-        case AttemptCancelled(None | str()):
-            return outcome
-        case AttemptCompleted() | AttemptFailed() | AttemptCancelled():
-            reason = f"returned {type(outcome).__name__} with a value that cannot be recorded"
-        case _:
-            reason = f"returned {type(outcome).__name__}, which is no outcome"
-    return AttemptFailed(Failure(type="ExecutorError", message=f"the executor {reason}"))
-
-
-def _word_for(attempt: Attempt, outcome: AttemptOutcome) -> str:
-    if attempt.dropped:
-        return "dropped"
-    match outcome:
-        case AttemptCompleted():
-            return "completed"
-        case AttemptFailed():
-            return "failed"
-        case AttemptCancelled():
-            return "cancelled"
-
-
-def _for_the_host(error: BaseException) -> BaseException | None:
-    """What in an error must go on its way: that the engine stops, and Ctrl-C."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split((trio.Cancelled, KeyboardInterrupt))[0]
-    return error if isinstance(error, trio.Cancelled | KeyboardInterrupt) else None

@@ -34,6 +34,8 @@ class Configuration:
         executor: name of the executor, or ``plugin:name``; the next two likewise.
         payload_codecs: names of codecs, in the order in which values pass them.
         disabled_plugins: names of plugins that are passed over.
+        dev_mode: refuse in workflow code what replays would do differently; None when Python's own
+            development mode decides.
         plugin_settings: tables by the names of the plugins that get them.
         sources: where each value came from, by field, in words; what is not in it is a default.
     """
@@ -44,6 +46,7 @@ class Configuration:
     recovery_seam: str = "catalog"
     payload_codecs: tuple[str, ...] = ()
     disabled_plugins: tuple[str, ...] = ()
+    dev_mode: bool | None = None
     plugin_settings: Mapping[str, Mapping[str, object]] = MappingProxyType({})
     sources: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False)
 
@@ -61,7 +64,7 @@ def load_configuration(
     """Find out what is configured; of several places the first that names a value counts.
 
     The places, in order: the arguments; the environment (``AION_STORE``, ``AION_EXECUTOR``,
-    ``AION_RECOVERY_DRIVER``, ``AION_RECOVERY_SEAM``, ``AION_PAYLOAD_CODECS`` and
+    ``AION_RECOVERY_DRIVER``, ``AION_RECOVERY_SEAM``, ``AION_DEV``, ``AION_PAYLOAD_CODECS`` and
     ``AION_DISABLE_PLUGINS``, the last two with commas between names); one file. The file is
     ``aion.toml``, or ``pyproject.toml`` with a table ``tool.aion``, in the directory or the
     nearest one above it that has one. A relative path in a store's URL is relative to the current
@@ -124,6 +127,11 @@ def _names(value: object) -> tuple[str, ...] | None:
     return None
 
 
+def _truth(value: object) -> bool | None:
+    """Texts are for the environment, which has nothing else."""
+    return value if isinstance(value, bool) else {"1": True, "0": False}.get(str(value))
+
+
 def _tables(value: object) -> Mapping[str, Mapping[str, object]] | None:
     if isinstance(value, Mapping) and all(isinstance(table, Mapping) for table in value.values()):
         return MappingProxyType({str(name): table for name, table in value.items()})
@@ -145,6 +153,7 @@ _KEYS = (
         _names,
         "DISABLE_PLUGINS",
     ),
+    _Key("dev_mode", ("dev_mode",), "true or false, or 1 or 0 in the environment", _truth, "DEV"),
     _Key("plugin_settings", ("plugin",), "tables, one for each plugin", _tables, None),
 )
 
@@ -177,7 +186,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, dict[st
             names = [name.strip() for name in text.split(",")]
             yield variable, {key.field: tuple(name for name in names if name)}
         elif text:
-            yield variable, {key.field: text}
+            yield variable, {key.field: _value(key, "environment", variable, text)}
 
 
 def _suffixes(variables: Iterable[str]) -> list[str]:

@@ -136,8 +136,9 @@ class Dispatcher:
         entry = self._residents.entry_of(workflow_id)
         if entry.stage is Stage.STUCK:
             raise WorkflowStuckError(workflow_id, self.stuck[workflow_id])
-        if entry.run is not None and entry.stage in (Stage.IDLE, Stage.READY):
-            question.put_to(entry.run)
+        run = entry.run
+        if run is not None and entry.stage in (Stage.IDLE, Stage.READY) and not run.is_ahead:
+            question.put_to(run)
         else:
             entry.questions.append(question)
             if entry.stage is Stage.COLD:
@@ -252,9 +253,10 @@ class Dispatcher:
 
     def _go_on(self, entry: Entry, run: Run) -> None:
         """After a load or a step: queue the entry again, leave it in memory, or let it go."""
-        questions, entry.questions = entry.questions, []
-        for question in questions:
-            question.put_to(run)
+        if not run.is_ahead:
+            questions, entry.questions = entry.questions, []
+            for question in questions:
+                question.put_to(run)
         if run.terminal is not None:
             self._attempts.stop_all(entry)
             self._announce_end(entry.workflow_id, run.terminal)

@@ -102,6 +102,7 @@ class Entry:
         questions: queries that wait until the run stands between two steps.
         running: attempts whose outcome is not recorded yet, by activity.
         planned: alarms of attempts that wait for their time, by activity.
+        deadlines: alarms for when the time for all attempts is over, by activity.
         postponed: activities to be considered once the append under way has ended.
         inherited: activities, as they were found, whose attempt a former process may have begun.
         recovered: it has been loaded before in this engine's life.
@@ -117,6 +118,7 @@ class Entry:
     questions: list[Question] = attrs.Factory(list)
     running: dict[ActivityId, Attempt] = attrs.Factory(dict)
     planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
+    deadlines: dict[ActivityId, Alarm] = attrs.Factory(dict)
     postponed: list[ActivityId] = attrs.Factory(list)
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False

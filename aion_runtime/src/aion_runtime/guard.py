@@ -4,7 +4,8 @@ Activations run inline in one of the engine's tasks. A trio primitive used there
 task: cancel it, park it, or attach a scope to it that nobody leaves. So trio's run context is
 replaced, for the length of an activation, by a stand-in that refuses every use and names Aion's
 counterpart; the host stays unharmed. Whoever looks for asyncio's running loop meets it, too. An
-activation that awaits without end is stopped.
+activation that awaits without end is stopped. A strict guard, for development and tests, also
+refuses what would differ from one replay to the next.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ import trio
 from trio._core import _run as trio_run  # the one private name; see `_context`
 
 from aion_core.errors import WorkflowUsageError
+from aion_runtime.guarding.strictness import HERE, in_force
 
 __all__ = ["PATIENCE", "Guard", "NeverRests", "RunningActivation", "activation_guard"]
 
@@ -174,6 +176,7 @@ class Guard:
         activation_time_limit: seconds of CPU time that an activation may take. One that has taken
             ten times as much, and has taken a hundred thousand turns, is stopped.
         cpu_time: seconds of CPU time of the calling thread.
+        strict: refuse what would differ from one replay to the next, while it is `in_force`.
 
     Attributes:
         limit: seconds of CPU time that an activation may take.
@@ -187,6 +190,7 @@ class Guard:
         *,
         activation_time_limit: float = 1.0,
         cpu_time: Callable[[], float] = time.thread_time,
+        strict: bool = False,
     ) -> None:
         self.limit = activation_time_limit
         self.longest = activation_time_limit * PATIENCE
@@ -194,13 +198,19 @@ class Guard:
         self.stopping = threading.Lock()
         self.cpu_time = cpu_time
         self._activations = _Activations()
+        self._is_strict = strict
+        self._activation = _StrictActivation if strict else _Activation
 
     def __call__(self) -> AbstractContextManager[Callable[[], None]]:
         """Around one activation; gives what is to be called every thousand turns.
 
         That raises `WorkflowUsageError` to stop an activation that does not come to rest.
         """
-        return _Activation(self, self._activations.hosts)
+        return self._activation(self, self._activations.hosts)
+
+    def in_force(self) -> AbstractContextManager[None]:
+        """Around all activations: a strict guard refuses by what the whole process shares."""
+        return in_force() if self._is_strict else nullcontext()
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -210,11 +220,13 @@ class Guard:
             yield
             return
         inner, hosts[:] = hosts[:], []
+        was_strict, HERE.is_strict = HERE.is_strict, False
         try:
             inner[0].show()
             yield
         finally:
             inner[0].hide()
+            HERE.is_strict = was_strict
             hosts[:] = inner
 
 
@@ -269,6 +281,27 @@ class _Activation(RunningActivation):
                     f"the workflow has awaited without end for {spent:.1f} s of CPU time and never "
                     "came to rest; let its loops wait for something: sleep, a signal, an activity"
                 )
+
+
+class _StrictActivation(_Activation):
+    __slots__ = ("_was_strict",)
+
+    def __enter__(self) -> Callable[[], None]:
+        self._was_strict, HERE.is_strict = HERE.is_strict, True
+        try:
+            return super().__enter__()
+        except BaseException:
+            HERE.is_strict = self._was_strict
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        HERE.is_strict = self._was_strict
+        super().__exit__(kind, error, traceback)
 
 
 activation_guard = Guard()

@@ -164,7 +164,10 @@ def _outcome_event(
             return completed, body
         case a.AttemptFailed(failure, non_retryable):
             body["non_retryable"] = non_retryable
-            return e.ActivityFailed(**envelope, error=failure, attempt=arrival.attempt), body
+            failed = e.ActivityFailed(
+                **envelope, error=failure, attempt=arrival.attempt, heartbeat=arrival.heartbeat
+            )
+            return failed, body
         case a.AttemptCancelled(detail, attempt_ran):
             body["attempt_ran"] = attempt_ran
             return e.ActivityCancelled(**envelope, detail=detail), body
@@ -243,6 +246,7 @@ def _outcome_in(
         scheduled_seq=int(body["scheduled_seq"]),
         attempt=int(body["attempt"]),
         outcome=outcome,
+        heartbeat=event.heartbeat if isinstance(event, e.ActivityFailed) else None,
     )
 
 

@@ -43,7 +43,6 @@ from aion_runtime.closings import Closings
 from aion_runtime.configuration import load_configuration
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
-from aion_runtime.guard import Guard
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.holding import Holder
 from aion_runtime.keeping import Keeper
@@ -93,6 +92,7 @@ def open_engine(
     shutdown_grace: float | timedelta = 5.0,
     activation_time_limit: float | timedelta = 1.0,
     replay_check: bool = False,
+    dev_mode: bool | None = None,
     settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> AbstractAsyncContextManager[Engine]:
     """Run workflows for the length of an ``async with``.
@@ -123,6 +123,8 @@ def open_engine(
             stopped, and its run is stuck.
         replay_check: replay what has been recorded at once, so that code which is not
             deterministic is stuck, with the reason, before it does harm: for tests.
+        dev_mode: refuse in workflow code what replays would do differently, such as reading a
+            clock or a file. When not given, ``AION_DEV=1`` or ``python -X dev`` says so.
         settings: tables by the names of the plugins that get them.
 
     Raises:
@@ -145,8 +147,9 @@ def open_engine(
         on_version_mismatch=on_version_mismatch,
         on_nondeterminism=on_nondeterminism,
         settings=settings,
-        guard=Guard(activation_time_limit=seconds(activation_time_limit)),
+        activation_time_limit=seconds(activation_time_limit),
         replay_check=replay_check,
+        dev_mode=dev_mode,
     )
     given = store if isinstance(store, EventStore) else None
     return UndividedContext(
@@ -167,7 +170,7 @@ async def _opened_engine(
     else:
         opened = parts.plugins.open_store(store_url(parts.configuration))
     error: BaseException | None = None
-    with SigtermListener() as sigterm:
+    with SigtermListener() as sigterm, parts.guard.in_force():
         async with opened as event_store, event_store.writer() as writer:
             host = _Host(event_store, writer, parts, clock, sigterm, resident_bytes)
             parts.plugins.engine_starting(host.engine)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
 
 import attrs
 
@@ -16,7 +16,7 @@ from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
 from aion_core.ids import ActivityId, keyed_position, position
 from aion_core.machine.tasks import current_task_or_none
-from aion_core.policies import ActivityOptions, Limit, OnCancel, RetryPolicy
+from aion_core.policies import ActivityOptions, OnCancel, RetryPolicy
 
 __all__ = [
     "Activity",
@@ -87,8 +87,9 @@ class Activity(Generic[P, R_co]):
             if key is None
             else keyed_position("activity", key)
         )
-        # The input recorded holds: what is not going to be compared need not be encoded again.
-        start = environment.recorded.start_of(activity_id)
+        # The input recorded holds: what is not going to be compared need not be encoded again. A key
+        # names no one call: the one recorded may follow one that could not be encoded.
+        start = environment.recorded.start_of(activity_id) if key is None else None
         command = RunActivity(
             ActivityId(activity_id),
             self.name,
@@ -109,7 +110,6 @@ class Activity(Generic[P, R_co]):
         start_to_close: float | timedelta | None = None,
         schedule_to_close: float | timedelta | None = None,
         heartbeat_timeout: float | timedelta | None = None,
-        limit: Limit | None = None,
         on_cancel: OnCancel | None = None,
         cancel_grace: float | timedelta | None = None,
         key: str | None = None,
@@ -128,7 +128,6 @@ class Activity(Generic[P, R_co]):
             start_to_close=start_to_close,
             schedule_to_close=schedule_to_close,
             heartbeat_timeout=heartbeat_timeout,
-            limit=limit,
             on_cancel=on_cancel,
             cancel_grace=cancel_grace,
             key=key,
@@ -209,7 +208,14 @@ class _Decorator:
 
 
 def _given(**settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
+    """Those that are not None. Raises `TypeError` or `ValueError`: one cannot be a setting."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if not isinstance(given.get("retry"), RetryPolicy | None):
+        raise TypeError(f"retry is a RetryPolicy, not {given['retry']!r}")
+    on_cancel = given.get("on_cancel", "wait")
+    if on_cancel not in get_args(OnCancel):
+        raise ValueError(f"on_cancel is 'wait' or 'abandon', not {on_cancel!r}")
+    return given
 
 
 @overload
@@ -226,7 +232,6 @@ def activity(
     start_to_close: float | timedelta | None = None,
     schedule_to_close: float | timedelta | None = None,
     heartbeat_timeout: float | timedelta | None = None,
-    limit: Limit | None = None,
     on_cancel: OnCancel = "wait",
     cancel_grace: float | timedelta | None = None,
     aliases: tuple[str, ...] = (),
@@ -240,7 +245,6 @@ def activity(
     start_to_close: float | timedelta | None = None,
     schedule_to_close: float | timedelta | None = None,
     heartbeat_timeout: float | timedelta | None = None,
-    limit: Limit | None = None,
     on_cancel: OnCancel = "wait",
     cancel_grace: float | timedelta | None = None,
     aliases: tuple[str, ...] = (),
@@ -252,10 +256,10 @@ def activity(
         retry: when a failed attempt is tried again; five attempts by default.
         start_to_close: seconds that one attempt may take; no limit by default.
         schedule_to_close: seconds from the call to the outcome, all attempts and the time between
-            them included; no limit by default.
-        heartbeat_timeout: seconds that may pass between two calls of `heartbeat` in an attempt; no
-            limit by default.
-        limit: what its attempts share with others, such as a service that must not be overrun.
+            them included; no limit by default. When they are over the attempt under way is ended
+            as by ``start_to_close``, and none follows.
+        heartbeat_timeout: seconds that may pass between two calls of `heartbeat` in an attempt, and
+            before the first; then the attempt has failed. No limit by default.
         on_cancel: what its caller does when cancelled: ``"wait"`` for the outcome, so that nothing
             is done twice or left half done, or ``"abandon"`` it and go on at once.
         cancel_grace: seconds for which a cancelled caller waits for the outcome; as long as it
@@ -273,8 +277,8 @@ def activity(
         start_to_close=start_to_close,
         schedule_to_close=schedule_to_close,
         heartbeat_timeout=heartbeat_timeout,
-        limit=limit,
+        on_cancel=on_cancel,
         cancel_grace=cancel_grace,
     )
-    decorator = _Decorator(name, ActivityOptions(on_cancel=on_cancel, **given), aliases)
+    decorator = _Decorator(name, ActivityOptions(**given), aliases)
     return decorator if fn is None else decorator(fn)

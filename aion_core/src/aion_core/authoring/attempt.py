@@ -84,7 +84,8 @@ def heartbeat(details: object = None) -> None:
     """Say, from inside an activity, that it is still at work, and how far it is.
 
     Heartbeats are gathered and written now and then; after a crash the details that
-    `last_heartbeat` gives may be some seconds old. Callable from the activity's thread, too.
+    `last_heartbeat` gives may be some seconds old. Callable from the activity's thread, too. An
+    activity with a ``heartbeat_timeout`` has to call this more often than that.
 
     Args:
         details: kept for the next attempt, as JSON has it: texts, numbers, lists, dicts with text

@@ -33,7 +33,7 @@ def patched(id: str) -> bool:
         ValueError: the id is empty or cannot be printed.
     """
     task = current_task()
-    if not id or not id.isprintable():
+    if not isinstance(id, str) or not id or not id.isprintable():
         raise ValueError(f"the id of a patch must be non-empty printable text, not {id!r}")
     return task.environment.markers.patched(task, id)
 
@@ -53,12 +53,14 @@ async def side_effect(fn: Callable[[], object], type: TypeForm[T] | None = None)
         type: of the result; by default what ``fn`` is annotated to return.
 
     Raises:
-        TypeError: the function is async, or nothing says what it returns.
-        PayloadError: the result does not fit its type.
-        SideEffectError: the function raised; that is recorded, and it is not called again.
+        TypeError: the function is async or cannot be called, or nothing says what it returns.
+        SideEffectError: the function raised, or its result does not fit its type; that is recorded,
+            and it is not called again.
     """
     task = current_task()
     environment = task.environment
+    if inspect.iscoroutinefunction(fn) or not callable(fn):
+        raise TypeError(f"side_effect takes a plain function without arguments, not {fn!r}")
     annotation = _result_type(fn) if type is None else type
 
     def take() -> Payload:
@@ -78,8 +80,6 @@ async def side_effect(fn: Callable[[], object], type: TypeForm[T] | None = None)
 
 
 def _result_type(fn: Callable[[], object]) -> Any:
-    if inspect.iscoroutinefunction(fn) or not callable(fn):
-        raise TypeError(f"side_effect takes a plain function without arguments, not {fn!r}")
     annotated = fn.func if isinstance(fn, functools.partial) else fn
     try:
         return typing.get_type_hints(annotated, include_extras=True)["return"]

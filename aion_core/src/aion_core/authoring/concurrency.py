@@ -114,6 +114,8 @@ async def map(  # noqa: A001  as aion.map
         fn: an async function or an activity, of one argument.
         limit: how many run at a time, in the order of the items; None for all.
     """
+    if limit is not None and type(limit) is not int:
+        raise TypeError(f"limit is a whole number, not {limit!r}; None is for all at a time")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; None is for all at a time")
     check_callable("map", fn, "map(fetch, pages)")

@@ -93,6 +93,10 @@ def set_attributes(attributes: Mapping[str, object] | None = None, /, **named: o
         ValueError: a name or a value cannot be stored.
     """
     task = current_task()
+    if not isinstance(attributes, Mapping | None):
+        raise TypeError(
+            f"set_attributes takes a mapping, not {attributes!r}; write set_attributes(stage='paid')"
+        )
     environment = task.environment
     changed = checked_attributes({**(attributes or {}), **named})
     environment.check_may_change("a change of attributes")

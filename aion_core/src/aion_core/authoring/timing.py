@@ -43,6 +43,8 @@ async def sleep(duration: float | timedelta) -> None:
 
 async def sleep_until(instant: datetime) -> None:
     """Sleep until an aware instant; a past one is a bare checkpoint."""
+    if not isinstance(instant, datetime):
+        raise TypeError(f"sleep_until takes an aware datetime, not {instant!r}")
     if instant.tzinfo is None:
         raise ValueError("sleep_until takes an aware datetime; give it a time zone, like UTC")
     task = current_task()

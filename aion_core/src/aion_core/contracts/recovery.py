@@ -122,7 +122,8 @@ class ActivityAttempt(ABC):
 
     @abstractmethod
     def began(self) -> None:
-        """The function begins now: the time that the attempt may take runs from here.
+        """The function begins now: the time that the attempt may take, and may be silent, runs
+        from here.
 
         Not called, it runs from the call of the executor. From any thread; the thread waits until
         the event loop has seen to it.
@@ -130,7 +131,7 @@ class ActivityAttempt(ABC):
 
     @abstractmethod
     def heartbeat(self, details: Payload) -> None:
-        """Keep details for the attempt that may follow. From any thread."""
+        """Keep details for the attempt that may follow; it is not silent. From any thread."""
 
 
 @attrs.frozen(kw_only=True)

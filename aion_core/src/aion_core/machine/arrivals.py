@@ -92,13 +92,18 @@ class AttemptCancelled:
 
 @attrs.frozen(kw_only=True)
 class ActivityOutcome:
-    """An attempt has ended. It names run, activity start and attempt, so that a late one shows."""
+    """An attempt has ended. It names run, activity start and attempt, so that a late one shows.
+
+    Attributes:
+        heartbeat: details of its last heartbeat, which a failure keeps.
+    """
 
     run_id: RunId
     activity_id: ActivityId
     scheduled_seq: int
     attempt: int
     outcome: AttemptCompleted | AttemptFailed | AttemptCancelled
+    heartbeat: Payload | None = None
 
 
 @attrs.frozen(kw_only=True)

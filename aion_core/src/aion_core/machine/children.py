@@ -10,7 +10,7 @@ from aion_core import events as e
 from aion_core.errors import Cancelled, ChildWorkflowError, HistoryShapeError
 from aion_core.failures import Failure
 from aion_core.ids import ChildKey, WorkflowId, child_workflow_id, position
-from aion_core.machine.kernel import Task, checkpoint, checkpoint_if_cancelled, suspend, yield_turn
+from aion_core.machine.kernel import Task, checkpoint_if_cancelled, suspend, yield_turn
 from aion_core.payloads import Payload
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Children:
         """Start a child; that it is going to start is certain when this returns."""
         await checkpoint_if_cancelled()
         child = self._start(task, workflow_type, input, workflow_id, close_policy, aliases)
-        await checkpoint()
+        # Not cancelled any more: what has been started must not be lost on the caller.
+        await yield_turn()
         return child
 
     async def run(

@@ -194,6 +194,21 @@ class Environment:
                 "let it only read the workflow's state"
             )
 
+    @property
+    def has_gone_further(self) -> bool:
+        """All that history holds of this activation has been asked for again, and nothing follows.
+
+        So what the code asks for next is new.
+        """
+        recorded = self.recorded
+        if not recorded.is_open_ended:
+            return False
+        if not recorded:
+            return True
+        # One that is taken back later may be counted, too.
+        issued = [each for each in self._commands if not isinstance(each, c.AwaitCommand | None)]
+        return len(issued) >= len(recorded)
+
     def take_back(self, index: int) -> None:
         """Leave no trace of a command of this activation."""
         self._commands[index] = None

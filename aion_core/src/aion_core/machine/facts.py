@@ -20,11 +20,12 @@ class RunFacts:
         origin: that of the run which was started from outside, and of which this one goes on.
         terminal: the event that ended it.
         scheduled: the events that its open activities began with.
+        failed: how the last attempt failed of those that are tried again.
         children: the events that its children began with that have not ended.
         cancel_seq: the event by which somebody asked it to stop.
     """
 
-    __slots__ = ("cancel_seq", "children", "origin", "scheduled", "started", "terminal")
+    __slots__ = ("cancel_seq", "children", "failed", "origin", "scheduled", "started", "terminal")
 
     def __init__(
         self, history: Sequence[e.HistoryEvent], activities: Iterable[ActivityRow]
@@ -33,6 +34,7 @@ class RunFacts:
         self.origin: e.WorkflowStarted | None = None
         self.terminal: e.HistoryEvent | None = None
         self.scheduled: dict[ActivityId, e.ActivityScheduled] = {}
+        self.failed: dict[ActivityId, e.ActivityFailed] = {}
         self.children: dict[ChildKey, e.ChildWorkflowStarted] = {}
         self.cancel_seq: int | None = None
         for event in history:
@@ -49,11 +51,11 @@ class RunFacts:
         match event:
             case e.ActivityScheduled():
                 self.scheduled[event.activity_id] = event
-            case e.ActivityCompleted() | e.ActivityCancelled():
+            case e.ActivityFailed() if not e.is_arrival(event):
+                self.failed[event.activity_id] = event
+            case e.ActivityCompleted() | e.ActivityCancelled() | e.ActivityFailed():
                 self.scheduled.pop(event.activity_id, None)
-            case e.ActivityFailed():
-                if e.is_arrival(event):
-                    self.scheduled.pop(event.activity_id, None)
+                self.failed.pop(event.activity_id, None)
             case e.ChildWorkflowStarted():
                 self.children[event.child_key] = event
             case e.ChildWorkflowCompleted() | e.ChildWorkflowFailed() | e.ChildWorkflowCancelled():
@@ -70,6 +72,7 @@ class RunFacts:
                 if event.continued_from is None:
                     self.origin = event
                 self.scheduled.clear()
+                self.failed.clear()
                 self.children.clear()
             case e.WorkflowReopened():
                 self.terminal = None

@@ -18,7 +18,7 @@ from aion_core.errors import (
     WorkflowClosedError,
     WorkflowNotFoundError,
 )
-from aion_core.failures import Failure, FailureKind
+from aion_core.failures import Failure, FailureKind, timeout_failure
 from aion_core.history import ActivityRow, RunProjection
 from aion_core.machine import arrivals as a
 from aion_core.machine.facts import RunFacts
@@ -277,16 +277,20 @@ class Judge:
                 )
             case a.AttemptFailed(failure, non_retryable):
                 delay = self._delay_before_next(row, failure, non_retryable=non_retryable)
+                failure = attrs.evolve(failure, kind=_kind(failure, delay))
+                at = None if delay is None else recorded_at + timedelta(seconds=delay)
+                if at is not None and row.deadline is not None and at >= row.deadline:
+                    # To wait for an attempt that may not begin would help nobody.
+                    failure, at = self._out_of_time(row, failure), None
                 return e.ActivityFailed(
                     seq=seq,
                     recorded_at=recorded_at,
                     workflow_id=self._workflow_id,
                     activity_id=row.activity_id,
                     attempt=row.attempt,
-                    error=attrs.evolve(failure, kind=_kind(failure, delay)),
-                    next_attempt_at=None
-                    if delay is None
-                    else recorded_at + timedelta(seconds=delay),
+                    error=failure,
+                    next_attempt_at=at,
+                    heartbeat=arrival.heartbeat,
                 )
             case _:
                 assert_never(arrival.outcome)
@@ -298,6 +302,11 @@ class Judge:
             return None
         policy = self._facts.scheduled[row.activity_id].options.retry
         return policy.delay_after(row.attempt, failure, non_retryable=non_retryable)
+
+    def _out_of_time(self, row: ActivityRow, failure: Failure) -> Failure:
+        limit = self._facts.scheduled[row.activity_id].options.schedule_to_close
+        assert limit is not None
+        return timeout_failure(limit, "schedule_to_close", failure)
 
     def _recorded_at(self, now: datetime) -> datetime:
         last = self._projection.last_recorded_at

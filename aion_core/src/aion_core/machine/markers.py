@@ -71,7 +71,7 @@ class Markers:
     ) -> e.MarkerRecorded:
         payload: Payload | None = None
         failure: Failure | None = None
-        if not self._environment.recorded.is_open_ended:
+        if not self._environment.has_gone_further:
             # History has other plans. Nothing may be done for a run that is about to diverge.
             self._environment.issue(c.RecordMarker(name, place), task)
             await suspend(lambda: False)

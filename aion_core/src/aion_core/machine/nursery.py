@@ -33,14 +33,15 @@ class Nursery:
         cancel_scope: cancels all tasks in it, and the block.
     """
 
-    __slots__ = ("_children", "_closed", "_errors", "_parent", "_parent_waits", "cancel_scope")
+    __slots__ = ("_children", "_closed", "_errors", "_parent", "_waiter", "cancel_scope")
 
     def __init__(self, parent: Task, cancel_scope: CancelScope) -> None:
         self.cancel_scope = cancel_scope
         self._parent = parent
         self._children: dict[Task, None] = {}
         self._errors: list[BaseException] = []
-        self._parent_waits = False
+        # Its parent, or who closes an async generator in which it is open.
+        self._waiter: Task | None = None
         self._closed = False
         if parent.nurseries is None:
             parent.nurseries = {}
@@ -76,11 +77,11 @@ class Nursery:
         del self._children[child]
         if error is not None:
             self._fail(error)
-        if not self._children and self._parent_waits:
-            self._parent_waits = False
-            # From now on: a task started before the parent runs would be left behind by it.
+        if not self._children and self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            # From now on: a task started before the waiter runs would be left behind by it.
             self._closed = True
-            self._parent.kernel.wake(self._parent)
+            waiter.kernel.wake(waiter)
 
     @property
     def is_discarded(self) -> bool:
@@ -100,7 +101,7 @@ class Nursery:
         if error is not None:
             self._fail(error)
         if self._children:
-            self._parent_waits = True
+            self._waiter = self._parent.kernel.user_of("nursery")
             # The children are cancelled by the scope; their parent still waits for them.
             await suspend(lambda: False)
         else:

@@ -39,6 +39,7 @@ class Queries:
         self, name: str, fn: Callable[[], object], encode: Callable[[object], Payload]
     ) -> None:
         """Have questions of a name answered by ``fn``, from now on."""
+        self._environment.check_may_change("an answer to a query")
         self._answers[name] = _Answer(fn, encode, contextvars.copy_context())
 
     def ask(self, name: str) -> Payload:

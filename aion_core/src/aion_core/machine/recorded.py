@@ -31,6 +31,9 @@ class RecordedIntents:
         """From now on all is new."""
         self.expect((), is_last=True)
 
+    def __len__(self) -> int:
+        return len(self._intents)
+
     def start_of(self, activity_id: str) -> e.ActivityScheduled | None:
         """The start of an activity."""
         found = self._at(activity_id)

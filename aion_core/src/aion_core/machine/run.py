@@ -188,6 +188,12 @@ class Run:
         definition = self._machine.environment.activities.definition_of(activity.activity_id)
         return self._facts.scheduled[activity.activity_id], definition
 
+    def former_of(self, activity: ActivityRow) -> e.ActivityFailed | None:
+        """How the attempt before the current one of an open activity failed, if there was one."""
+        failed = self._facts.failed.get(activity.activity_id)
+        # What a reopening has taken back is not of this attempt.
+        return failed if failed is not None and failed.attempt == activity.attempt - 1 else None
+
     def take_dropped_signals(self) -> list[tuple[str, AionError]]:
         """Signals that fitted no receiver since the last call, to be logged."""
         dropped, self._dropped_signals = self._dropped_signals, []

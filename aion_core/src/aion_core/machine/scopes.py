@@ -155,7 +155,8 @@ class CancelScope:
     def __enter__(self) -> Self:
         if self._used:
             raise WorkflowUsageError("a CancelScope is entered once; make a new one")
-        task = self._kernel.user_of("CancelScope")
+        # Also it may cancel, or draw an ordinal: a question would leave that behind.
+        task = self._kernel.changer_of("CancelScope")
         self._used = True
         self._task = task
         self._parent, task.scope = task.scope, self
@@ -229,5 +230,9 @@ class CancelScope:
 
 
 def _check_aware(instant: datetime | None) -> None:
+    if instant is not None and not isinstance(instant, datetime):
+        raise TypeError(
+            f"a deadline is an aware datetime, not {instant!r}; seconds are a relative_deadline"
+        )
     if instant is not None and instant.tzinfo is None:
         raise ValueError("a deadline is an aware datetime; give it a time zone, like UTC")

@@ -11,7 +11,13 @@ from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import PayloadError
 from aion_core.ids import WorkflowId, position
-from aion_core.machine.kernel import Task, checkpoint, checkpoint_if_cancelled, suspend
+from aion_core.machine.kernel import (
+    Task,
+    checkpoint,
+    checkpoint_if_cancelled,
+    suspend,
+    yield_turn,
+)
 from aion_core.payloads import Payload
 
 if TYPE_CHECKING:
@@ -85,7 +91,8 @@ class Signals:
         await checkpoint_if_cancelled()
         place = position("signal", task.path, task.next_ordinal("signal"))
         self._environment.issue(c.SendSignal(place, target, name, payload), task)
-        await checkpoint()
+        # Not cancelled any more: who is told so sends it again.
+        await yield_turn()
 
     def deliver(self, event: e.SignalReceived) -> None:
         """Apply an arrival: the task that has waited longest gets the signal, or it waits."""

@@ -19,7 +19,7 @@ from aion_core.errors import (
     UpdateRejectedError,
     WorkflowClosedError,
 )
-from aion_core.failures import failure_from
+from aion_core.failures import Failure, failure_from
 from aion_core.ids import TaskPath
 from aion_core.machine.ending import is_only_cancelled
 from aion_core.payloads import Payload
@@ -64,6 +64,7 @@ class Updates:
         encode: Callable[[object], Payload],
     ) -> None:
         """Have updates of a name handled, from now on."""
+        self._environment.check_may_change("a handler of an update")
         context = contextvars.copy_context()
         self._handlers[name] = _Handler(fn, validator, decode, encode, context)
 
@@ -132,12 +133,22 @@ class Updates:
             else:
                 self._environment.issue(c.CompleteUpdate(update_id, result))
                 return
-        ends_as = self._environment.ends_as
-        if ends_as is not None and is_only_cancelled(error):
-            error = WorkflowClosedError(
-                self._environment.workflow_id, ends_as, "the update has no answer"
+        failure = self._cancelled() if is_only_cancelled(error) else None
+        command = c.FailUpdate(update_id, failure or failure_from(error))
+        self._environment.issue(command, error=error)
+
+    def _cancelled(self) -> Failure | None:
+        """Why a handler was cancelled by others; None when nobody has cancelled them all."""
+        environment = self._environment
+        if environment.ends_as is not None:
+            closed = WorkflowClosedError(
+                environment.workflow_id, environment.ends_as, "the update has no answer"
             )
-        self._environment.issue(c.FailUpdate(update_id, failure_from(error)), error=error)
+            return failure_from(closed)
+        if environment.cancel_reason is not None:
+            message = f"its workflow was asked to stop: {environment.cancel_reason}"
+            return Failure(type="Cancelled", message=message, kind="cancelled")
+        return None
 
 
 async def _handle(handler: _Handler, arg: Payload) -> object:

@@ -168,10 +168,10 @@ class WorkflowMachine:
         self.environment.is_replaying = True
         pending: list[c.AnchoredCommand] = []
         same = self.environment.converter.same
-        for group in segment.groups():
+        for group, is_last in _with_last(segment.groups()):
             head = group.head
-            last = group.intents[-1] if group.intents else head
-            recorded.expect(group.intents, is_last=last.seq == segment.head)
+            # Notes may follow the last. What has ended goes no further.
+            recorded.expect(group.intents, is_last=is_last and segment.terminal is None)
             if type(head) is e.WorkflowReopened:
                 issued: Sequence[c.Command] = [*pending, *self._activate_kept(group)]
             elif pending:
@@ -344,3 +344,14 @@ class WorkflowMachine:
         finally:
             twin.close()
         return None
+
+
+def _with_last(groups: Iterator[Group]) -> Iterator[tuple[Group, bool]]:
+    """Each group, and whether it is the last."""
+    held: Group | None = None
+    for group in groups:
+        if held is not None:
+            yield held, False
+        held = group
+    if held is not None:
+        yield held, True

@@ -50,7 +50,8 @@ async def recover_due_runs(
     """Load every run that has something to be done, and wait until all are loaded.
 
     Messages, due timers and attempts are taken up by the first steps; attempts planned for later
-    get an alarm. Runs that another engine has found stuck are tried again.
+    get an alarm, which rings at their deadline if that is before. Runs that another engine has found
+    stuck are tried again.
     """
     due = await store.due_work(now)
     waker.listed_stuck |= {run.workflow_id for run in due if DueReason.STUCK in run.reasons}
@@ -98,6 +99,8 @@ async def _arm_retries(
 def _plan(
     each: OpenActivity, dispatcher: Dispatcher, alarms: Alarms[datetime], now: datetime
 ) -> None:
-    at = each.activity.next_attempt_at
+    at, deadline = each.activity.next_attempt_at, each.activity.deadline
     if at is not None and at > now:
-        alarms.set(at, lambda: dispatcher.wake(each.workflow_id))
+        # Once loaded, the deadlines of its other activities are watched, too.
+        first = at if deadline is None else min(at, deadline)
+        alarms.set(first, lambda: dispatcher.wake(each.workflow_id))

@@ -151,6 +151,7 @@ class EngineOptions(TypedDict, total=False):
     shutdown_grace: float | timedelta
     activation_time_limit: float | timedelta
     replay_check: bool
+    dev_mode: bool | None
     settings: Mapping[str, Mapping[str, object]] | None
 
 
@@ -178,6 +179,7 @@ async def test_engine(
     clock = clock or VirtualClock()
     options.setdefault("shutdown_grace", 0.0)
     options.setdefault("replay_check", True)
+    options.setdefault("dev_mode", True)
     open_over = functools.partial(open_engine, workflows=tuple(workflows), clock=clock, **options)
     lives = Lives(lambda: _opened_store(store, options.get("plugins")), open_over)
     engine = TestEngine(lives, clock)

@@ -1,0 +1,85 @@
+"""Executing: one call of an executor, whose every end becomes an outcome."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import trio
+
+from aion_core.contracts import LiveExecutor
+from aion_core.failures import Failure
+from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
+from aion_core.payloads import Payload
+from aion_runtime.attempt import Attempt
+from aion_runtime.executor import failed_by
+from aion_runtime.heartbeats import Heartbeats
+
+__all__ = ["AttemptOutcome", "execute", "word_for"]
+
+AttemptOutcome: TypeAlias = AttemptCompleted | AttemptFailed | AttemptCancelled
+
+
+async def execute(
+    executor: LiveExecutor, heartbeats: Heartbeats, attempt: Attempt, *, is_informed: bool
+) -> AttemptOutcome:
+    """Every way in which an attempt can end becomes an outcome.
+
+    But one that the stopping engine releases is left by trio's Cancelled, to be made again by
+    whoever runs the workflow next.
+
+    Args:
+        is_informed: the attempt has what those before it have said.
+    """
+    outcome: object = None
+    try:
+        with attempt.cancel_scope as scope:
+            if not is_informed:
+                last = await heartbeats.last(attempt)
+                attempt.last_heartbeat = attempt.last_heartbeat if last is None else last
+            attempt.start_clock()
+            outcome = await executor.run_activity(attempt)
+    except BaseException as error:
+        for_the_host = _for_the_host(error)
+        if for_the_host is not None:
+            raise for_the_host from None
+        # Whatever else it is: an activity that calls sys.exit(), say, has failed.
+        return failed_by(error)
+    if not scope.cancelled_caught:
+        return _checked(outcome, attempt)
+    return attempt.timed_out or _checked(AttemptCancelled(), attempt)
+
+
+def word_for(attempt: Attempt, outcome: AttemptOutcome) -> str:
+    """How an attempt ended, as observers are told."""
+    if attempt.dropped:
+        return "dropped"
+    match outcome:
+        case AttemptCompleted():
+            return "completed"
+        case AttemptFailed():
+            return "failed"
+        case AttemptCancelled():
+            return "cancelled"
+
+
+def _checked(outcome: object, attempt: Attempt) -> AttemptOutcome:
+    """What an executor returned; what it may not return is a failed attempt."""
+    match outcome:
+        case AttemptCancelled() if attempt.wanted:
+            reason = "cancelled an attempt that is wanted"
+        case AttemptCompleted(Payload(str(), bytes())) | AttemptFailed(Failure()):
+            return outcome
+        case AttemptCancelled(None | str()):
+            return outcome
+        case AttemptCompleted() | AttemptFailed() | AttemptCancelled():
+            reason = f"returned {type(outcome).__name__} with a value that cannot be recorded"
+        case _:
+            reason = f"returned {type(outcome).__name__}, which is no outcome"
+    return AttemptFailed(Failure(type="ExecutorError", message=f"the executor {reason}"))
+
+
+def _for_the_host(error: BaseException) -> BaseException | None:
+    """What in an error must go on its way: that the engine stops, and Ctrl-C."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((trio.Cancelled, KeyboardInterrupt))[0]
+    return error if isinstance(error, trio.Cancelled | KeyboardInterrupt) else None
