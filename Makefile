@@ -17,8 +17,10 @@ PYPROJECTS := $(wildcard aion_*/pyproject.toml plugins/*/pyproject.toml)
 MEMBERS := $(patsubst %/pyproject.toml,./%,$(PYPROJECTS))
 UV := $(shell command -v uv 2>/dev/null)
 # One worker for each core. The tests of a file share fixtures, so they stay together; the files
-# keep their order, in which long ones are not the last.
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# keep their order, in which long ones are not the last. A worker that dies is not replaced: the
+# others might wait for its tests for ever.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 0
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else

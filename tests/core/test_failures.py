@@ -3,7 +3,14 @@
 import pytest
 
 from aion_core.errors import ActivityError, ApplicationError, ChildWorkflowError
-from aion_core.failures import MAX_CAUSES, MAX_STACK, Failure, failure_from, silence_failure, timeout_failure
+from aion_core.failures import (
+    MAX_CAUSES,
+    MAX_STACK,
+    Failure,
+    failure_from,
+    silence_failure,
+    timeout_failure,
+)
 
 
 def raised(error: BaseException) -> BaseException:

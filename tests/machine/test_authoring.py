@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,14 +12,21 @@ from aion_core import events as e
 from aion_core.authoring.activities import activity
 from aion_core.authoring.changes import patched, side_effect
 from aion_core.authoring.concurrency import gather
+from aion_core.authoring.concurrency import map as map_
 from aion_core.authoring.drawing import uuid4
 from aion_core.authoring.info import set_attributes
 from aion_core.authoring.sagas import saga
 from aion_core.authoring.signals import Signal
-from aion_core.authoring.timing import fail_after, move_on_after, sleep, start_timer
+from aion_core.authoring.timing import (
+    fail_after,
+    move_on_after,
+    sleep,
+    sleep_until,
+    start_timer,
+)
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
-from aion_core.errors import NotInWorkflowError
+from aion_core.errors import InvalidIdError, NotInWorkflowError
 from aion_core.machine import arrivals as a
 from aion_core.machine.predicates import wait_until
 from aion_core.machine.scopes import CancelScope
@@ -293,13 +301,34 @@ def test_whatever_happens_it_replays_from_every_prefix(choices: list[int], reloa
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: sleep_until("noon"), "sleep_until takes an aware datetime, not 'noon'"),
-        (lambda: CancelScope(deadline=5), "a deadline is an aware datetime, not 5; seconds are"),
-        (lambda: start_timer(5, 1), "timer name 5 must be non-empty printable text"),
-        (lambda: patched(5), "the id of a patch must be non-empty printable text, not 5"),
-        (lambda: set_attributes(5), r"set_attributes takes a mapping, not 5; write"),
-        (lambda: set_attributes({5: 1}), "an attribute's name is non-empty printable text, not 5"),
-        (lambda: map_(charge, [1], limit="2"), "limit is a whole number, not '2'; None is for"),
+        (
+            lambda: sleep_until("noon"),  # type: ignore[arg-type]
+            "sleep_until takes an aware datetime, not 'noon'",
+        ),
+        (
+            lambda: CancelScope(deadline=5),  # type: ignore[arg-type]
+            "a deadline is an aware datetime, not 5; seconds are",
+        ),
+        (
+            lambda: start_timer(5, 1),  # type: ignore[arg-type]
+            "timer name 5 must be non-empty printable text",
+        ),
+        (
+            lambda: patched(5),  # type: ignore[arg-type]
+            "the id of a patch must be non-empty printable text, not 5",
+        ),
+        (
+            lambda: set_attributes(5),  # type: ignore[arg-type]
+            "set_attributes takes a mapping, not 5; write",
+        ),
+        (
+            lambda: set_attributes({5: 1}),  # type: ignore[dict-item]
+            "an attribute's name is non-empty printable text, not 5",
+        ),
+        (
+            lambda: map_(charge, [1], limit="2"),  # type: ignore[arg-type]
+            "limit is a whole number, not '2'; None is for",
+        ),
     ],
 )
 def test_what_is_of_the_wrong_type_is_refused_in_one_sentence(

@@ -1,5 +1,7 @@
 """Several things at once: races, maps, and waiting for a condition."""
 
+import gc
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -478,3 +480,20 @@ def test_a_list_of_calls_to_race_is_refused_with_what_to_write() -> None:
         await race([charge])  # type: ignore[call-overload]
 
     assert "race(*calls)" in driven(main).failure.message
+
+
+@pytest.mark.parametrize("together", [gather, race])
+def test_calls_in_clean_up_of_what_is_thrown_away_leave_no_warning(
+    together: Callable[..., Any],
+) -> None:
+    async def main() -> None:
+        try:
+            await go.receive()
+        finally:
+            await together(charge(1), ship(2))
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        driven(main).run.close()
+        gc.collect()
+    assert said == []

@@ -148,7 +148,7 @@ def test_a_side_effect_is_a_plain_function() -> None:
         with pytest.raises(TypeError, match="takes a plain function without arguments, not 5"):
             await side_effect(5, int)  # type: ignore[call-overload]
         with pytest.raises(SideEffectError, match="is async; make it a plain function"):
-            await side_effect(lambda: throw(), int)
+            await side_effect(lambda: sleep(1), int)
 
     assert kinds(driven(main).history)[-1] == "WorkflowCompleted"
 

@@ -442,7 +442,8 @@ def test_a_question_leaves_no_scope_behind(seconds: int) -> None:
     async def main() -> None:
         def answer() -> int:
             with move_on_after(seconds):
-                return 1
+                pass
+            return 1
 
         total.answer(answer)
         await charge(1)

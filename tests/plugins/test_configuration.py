@@ -207,8 +207,8 @@ def test_an_unknown_key_in_a_table_is_named_by_its_path(tmp_path: Path) -> None:
 def test_an_unknown_key_that_is_like_no_other_is_answered_by_all_of_them(tmp_path: Path) -> None:
     own(tmp_path, "zzz = 1")
     assert refusal(tmp_path) == (
-        "./aion.toml: 'zzz' is not known; there are executor, payload_codecs, plugin, "
-        "plugins.disable, recovery_driver, recovery_seam, store"
+        "./aion.toml: 'zzz' is not known; there are dev_mode, executor, payload_codecs, "
+        "plugin, plugins.disable, recovery_driver, recovery_seam, store"
     )
 
 

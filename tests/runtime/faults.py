@@ -62,6 +62,7 @@ class FaultyStore(EventStore):
         unreadable: raised by the next reads of a history from its beginning.
         unreadable_ranges: raised by the next reads of a history from another place on.
         unpostable: raised by the next commits that post a message.
+        unkept: raised by the next heartbeats.
         unmarkable: raised when the next runs are marked as stuck, or as stuck no more.
     """
 
@@ -72,6 +73,7 @@ class FaultyStore(EventStore):
         self.unreadable: list[Exception] = []
         self.unreadable_ranges: list[Exception] = []
         self.unpostable: list[Exception] = []
+        self.unkept: list[Exception] = []
         self.unmarkable: list[Exception] = []
         self.capabilities = self.inner.capabilities
         self._gates: list[tuple[Kind, Gate]] = []
@@ -219,6 +221,8 @@ class _FaultyWriter(StoreWriter):
         attempt: int,
         details: Payload,
     ) -> None:
+        if self._store.unkept:
+            raise self._store.unkept.pop(0)
         await self._inner.put_heartbeat(workflow_id, run_id, activity_id, attempt, details)
 
     async def put_stuck(self, workflow_id: WorkflowId, reason: str | None) -> None:

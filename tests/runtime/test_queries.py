@@ -324,3 +324,34 @@ async def test_something_else_than_a_query_is_refused(query: Any) -> None:
         handle = await engine.start(adding, 1)
         with pytest.raises(aion.WorkflowUsageError, match="query takes a Query, not"):
             await handle.query(query)
+
+
+async def test_what_code_has_grown_by_is_not_told_before_it_is_durable(bench: MailBench) -> None:
+    @aion.workflow(name="growing")
+    async def short() -> int:
+        return await go.receive()
+
+    @aion.workflow(name="growing")
+    async def longer() -> int:
+        steps = 0
+        total.answer(lambda: steps)
+        aion.set_attributes(stage="grown")
+        steps = 1
+        return await go.receive()
+
+    async with bench.engine(short) as engine:
+        await engine.start(short, workflow_id="w")
+    gate = bench.store.hold(e.SearchAttributesUpdated)
+    answers: list[int] = []
+
+    async def ask(handle: aion.WorkflowHandle[int]) -> None:
+        answers.append(await handle.query(total))
+
+    async with bench.engine(longer) as engine, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, engine.get("w"))
+        await gate.reached.wait()
+        nursery.start_soon(ask, engine.get("w"))
+        await wait_all_tasks_blocked()
+        assert answers == []
+        gate.open()
+    assert answers == [1, 1]

@@ -278,6 +278,31 @@ async def test_an_update_at_work_when_the_run_returns_is_recorded_as_unanswered(
     assert isinstance(completed, e.WorkflowCompleted)
 
 
+async def test_an_update_at_work_when_the_run_continues_as_new_is_told_so(
+    bench: MailBench,
+) -> None:
+    @aion.workflow
+    async def going_on(run: int) -> int:
+        async def wait(value: int) -> int:
+            return await end.receive()
+
+        add.handle(wait)
+        received = await go.receive()
+        if not run:
+            going_on.continue_as_new(1)
+        return received
+
+    asked = Asked()
+    async with bench.engine(going_on) as engine, trio.open_nursery() as nursery:
+        handle = await engine.start(going_on, 0, workflow_id="w")
+        nursery.start_soon(asked.ask, handle, 5)
+        await accepted(bench, "w")
+        await handle.signal(go, 1)
+        await asked.done.wait()
+    assert isinstance(asked.answer, aion.WorkflowClosedError)
+    assert asked.answer.status == "ContinuedAsNew"
+
+
 async def test_an_update_while_the_run_is_closing_is_refused() -> None:
     bench = MailBench()
 

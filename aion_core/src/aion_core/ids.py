@@ -24,6 +24,7 @@ __all__ = [
     "WorkflowId",
     "child_path",
     "child_workflow_id",
+    "is_name",
     "keyed_position",
     "named_timer",
     "position",
@@ -91,13 +92,18 @@ def position(kind: PositionKind, task: TaskPath, ordinal: int) -> str:
     return f"{kind}:{task}/{ordinal}" if task else f"{kind}:{ordinal}"
 
 
+def is_name(value: object) -> bool:
+    """Is it non-empty printable text, whatever it was said to be?"""
+    return isinstance(value, str) and bool(value) and value.isprintable()
+
+
 def keyed_position(kind: PositionKind, key: str) -> str:
     """Id of a call that its author named: ``activity:key:<key>``.
 
     Raises:
         InvalidIdError: the key is empty or holds characters that cannot be printed.
     """
-    if not isinstance(key, str) or not key or not key.isprintable():
+    if not is_name(key):
         raise InvalidIdError(f"key {key!r} must be non-empty printable text")
     return f"{kind}:key:{key}"
 
@@ -109,7 +115,7 @@ def named_timer(name: str) -> TimerId:
         InvalidIdError: the name is empty, holds characters that cannot be printed, or begins with
             ``aion.``, as the engine's own do.
     """
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not is_name(name):
         raise InvalidIdError(f"timer name {name!r} must be non-empty printable text")
     if name.startswith(_OURS):
         raise InvalidIdError(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from aion_core.ids import is_name
+
 __all__ = ["AttributeValue", "Attributes", "checked_attributes", "merged_attributes"]
 
 AttributeValue: TypeAlias = str | int | float | bool | datetime | tuple[str, ...]
@@ -36,7 +38,7 @@ def merged_attributes(
 
 
 def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not is_name(name):
         raise ValueError(f"an attribute's name is non-empty printable text, not {name!r}")
     return name
 

@@ -105,7 +105,7 @@ class AttemptManager:
                 if row.next_attempt_at is None or row.next_attempt_at <= self._opened_at
             }
         for alarm in entry.deadlines.values():
-            # One of a former run's activity is not one of this run's with the same id.
+            # Set anew below: one of a former run's activity is not of this run's with the same id.
             alarm.cancel()
         entry.deadlines.clear()
         for activity_id, attempt in tuple(entry.running.items()):

@@ -21,13 +21,13 @@ from aion_core.errors import (
     EngineStoppedError,
     FencedError,
     StoreError,
-    WorkflowClosedError,
     WorkflowStuckError,
 )
 from aion_core.history.statuses import CLOSED_BY
 from aion_core.ids import WorkflowId
 from aion_core.machine.arrivals import Arrival, Redelivery, StartRequest
 from aion_core.machine.run import LATER, Refusal, Run, Step
+from aion_core.machine.updates import unanswered
 from aion_core.payloads import Payload
 from aion_runtime.answers import Answers
 from aion_runtime.asking import Question
@@ -247,8 +247,7 @@ class Dispatcher:
 
     def _announce_end(self, workflow_id: WorkflowId, terminal: e.HistoryEvent) -> None:
         self.closings.announce(workflow_id, terminal)
-        status = CLOSED_BY[type(terminal)].value
-        closed = WorkflowClosedError(workflow_id, status, "the update has no answer")
+        closed = unanswered(workflow_id, CLOSED_BY[type(terminal)].value)
         self.answers.fail(workflow_id, closed)
 
     def _go_on(self, entry: Entry, run: Run) -> None:

@@ -19,6 +19,7 @@ from aion_core.authoring.updates import Update
 from aion_core.codec import to_micros
 from aion_core.contracts import EVERYTHING, EngineView, EventStore, RunFilter, RunPage
 from aion_core.errors import (
+    AionError,
     EngineStoppedError,
     UnknownWorkflowTypeError,
     UpdateFailedError,
@@ -39,7 +40,10 @@ from aion_core.machine.arrivals import (
     TerminateRequest,
     UpdateSentToRun,
 )
+from aion_core.machine.tasks import current_task_or_none
+from aion_core.machine.updates import unanswered
 from aion_core.payloads import Payload, PayloadConverter
+from aion_core.status import WorkflowStatus
 from aion_core.values import checked_attributes
 from aion_runtime.catalog import WorkflowCatalog, call_of
 from aion_runtime.clock import Clock
@@ -223,11 +227,7 @@ class Engine(EngineView):
             if answer is None:
                 answer = await pending.wait()
         if isinstance(answer, e.UpdateFailed):
-            if answer.error.type == WorkflowClosedError.__name__:
-                raise WorkflowClosedError(
-                    workflow_id, "before the update was done", "the update has no answer"
-                )
-            raise UpdateFailedError(workflow_id, update.name, answer.error)
+            raise _why_failed(workflow_id, update.name, answer.error)
         result: R = update.decode_result(answer.result, self._converter)
         return result
 
@@ -273,6 +273,7 @@ class Engine(EngineView):
         self._closed = True
 
     def _open_store(self) -> EventStore:
+        _require_outside()
         if self._closed:
             raise EngineStoppedError("the engine has stopped; open it again to ask it something")
         return self._store
@@ -284,6 +285,7 @@ class Engine(EngineView):
         await receipt.wait()
 
     def _require_accepting(self) -> None:
+        _require_outside()
         if not self._accepting:
             raise EngineStoppedError("the engine is stopping and takes nothing new")
 
@@ -331,6 +333,15 @@ class Engine(EngineView):
         return summary if reason is None else attrs.evolve(summary, stuck=reason)
 
 
+def _require_outside() -> None:
+    # Before anything is done: refused half-way, at the first await, it would be done for good.
+    if current_task_or_none() is not None:
+        raise WorkflowUsageError(
+            "a workflow cannot ask an engine; await another workflow to start it, Signal.send to "
+            "reach it, or let an activity ask"
+        )
+
+
 def _require_a(kind: type, message: object, method: str, example: str) -> None:
     if not isinstance(message, kind):
         article = "an" if kind is Update else "a"
@@ -342,6 +353,16 @@ def _require_a(kind: type, message: object, method: str, example: str) -> None:
 def _require_reason(reason: object, method: str) -> None:
     if not isinstance(reason, str):
         raise WorkflowUsageError(f"{method} takes its reason as a text, not {reason!r}")
+
+
+def _why_failed(workflow_id: WorkflowId, update: str, failure: Failure) -> AionError:
+    """What is raised of an update that failed: its handler did, or the run ended first."""
+    if failure.type == WorkflowClosedError.__name__:
+        for status in WorkflowStatus:
+            closed = unanswered(workflow_id, status.value)
+            if str(closed) == failure.message:
+                return closed
+    return UpdateFailedError(workflow_id, update, failure)
 
 
 def _failure_of(terminal: e.HistoryEvent) -> Failure:

@@ -62,6 +62,14 @@ class _Refusal:
         raise WorkflowUsageError(_explain())
 
 
+class _RunnerRefusal(_Refusal):
+    # Events, locks and channels forget who waits before they wake him: to refuse that here would
+    # leave a task of the host asleep for ever. Whoever is not waited for is not seen here either.
+    @staticmethod
+    def reschedule(task: Any, *outcome: Any) -> None:
+        task._runner.reschedule(task, *outcome)
+
+
 class _TaskRefusal(_Refusal):
     # Trio's handler of Ctrl-C looks at these, whatever code it interrupts; to refuse that would
     # fail the run. It goes on to the engine's frames and finds them protected.
@@ -96,7 +104,7 @@ def _name(frame: FrameType) -> str:
 _LIBRARIES = ("trio", "asyncio")
 _SPELLINGS = {"NurseryManager": "open_nursery", "to_thread_run_sync": "to_thread.run_sync"}
 _REFUSAL = _Refusal()
-_REFUSALS = {"task": _TaskRefusal()}
+_REFUSALS = {"task": _TaskRefusal(), "runner": _RunnerRefusal()}
 
 
 def _context() -> Any:

@@ -87,8 +87,8 @@ class Activity(Generic[P, R_co]):
             if key is None
             else keyed_position("activity", key)
         )
-        # The input recorded holds: what is not going to be compared need not be encoded again. A key
-        # names no one call: the one recorded may follow one that could not be encoded.
+        # The input recorded holds: what is not going to be compared need not be encoded again. But
+        # a key may be that of a later call, after one that could not be encoded.
         start = environment.recorded.start_of(activity_id) if key is None else None
         command = RunActivity(
             ActivityId(activity_id),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from typing_extensions import TypeForm
 
 from aion_core.errors import SideEffectError
+from aion_core.ids import is_name
 from aion_core.machine.markers import SIDE_EFFECT
 from aion_core.machine.tasks import current_task
 from aion_core.payloads import Payload
@@ -33,7 +34,7 @@ def patched(id: str) -> bool:
         ValueError: the id is empty or cannot be printed.
     """
     task = current_task()
-    if not isinstance(id, str) or not id or not id.isprintable():
+    if not is_name(id):
         raise ValueError(f"the id of a patch must be non-empty printable text, not {id!r}")
     return task.environment.markers.patched(task, id)
 

@@ -46,9 +46,12 @@ async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     async def keep(index: int, awaitable: Awaitable[Any]) -> None:
         results[index] = await awaitable
 
-    async with open_nursery() as nursery:
-        for index, awaitable in enumerate(awaitables):
-            nursery.start_soon(keep, index, awaitable)
+    try:
+        async with open_nursery() as nursery:
+            for index, awaitable in enumerate(awaitables):
+                nursery.start_soon(keep, index, awaitable)
+    finally:
+        _close_those_not_begun(awaitables)
     _pass_on_cancellation(nursery)
     return tuple(results)
 
@@ -87,9 +90,12 @@ async def race(*awaitables: Awaitable[Any]) -> Any:
             outcomes.append((value, None))
         nursery.cancel_scope.cancel()
 
-    async with open_nursery() as nursery:
-        for awaitable in awaitables:
-            nursery.start_soon(run, awaitable)
+    try:
+        async with open_nursery() as nursery:
+            for awaitable in awaitables:
+                nursery.start_soon(run, awaitable)
+    finally:
+        _close_those_not_begun(awaitables)
     if not outcomes:
         raise Cancelled
     value, error = outcomes[0]
@@ -143,6 +149,16 @@ def _pass_on_cancellation(nursery: Nursery) -> None:
     """What was cancelled from elsewhere has no result: an activity may be, by an operator."""
     if nursery.cancel_scope.cancelled_caught:
         raise Cancelled
+
+
+def _close_those_not_begun(awaitables: tuple[object, ...]) -> None:
+    """In clean-up of a run that is thrown away nobody awaits them any more."""
+    for awaitable in awaitables:
+        if not inspect.iscoroutine(awaitable):
+            continue
+        if inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+            # Else the interpreter would complain.
+            awaitable.close()
 
 
 def _check_calls(name: str, awaitables: tuple[object, ...]) -> None:

@@ -95,7 +95,8 @@ def set_attributes(attributes: Mapping[str, object] | None = None, /, **named: o
     task = current_task()
     if not isinstance(attributes, Mapping | None):
         raise TypeError(
-            f"set_attributes takes a mapping, not {attributes!r}; write set_attributes(stage='paid')"
+            f"set_attributes takes a mapping, not {attributes!r}; "
+            "write set_attributes(stage='paid')"
         )
     environment = task.environment
     changed = checked_attributes({**(attributes or {}), **named})

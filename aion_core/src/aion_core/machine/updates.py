@@ -20,7 +20,7 @@ from aion_core.errors import (
     WorkflowClosedError,
 )
 from aion_core.failures import Failure, failure_from
-from aion_core.ids import TaskPath
+from aion_core.ids import TaskPath, WorkflowId
 from aion_core.machine.ending import is_only_cancelled
 from aion_core.payloads import Payload
 from aion_core.suggestions import did_you_mean
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from aion_core.machine.environment import Environment
     from aion_core.machine.kernel import Kernel
 
-__all__ = ["Updates"]
+__all__ = ["Updates", "unanswered"]
+
+
+def unanswered(workflow_id: WorkflowId, status: str) -> WorkflowClosedError:
+    """What who waits for an update is told when its run ends first, with a status."""
+    return WorkflowClosedError(workflow_id, status, "the update has no answer")
 
 
 @attrs.frozen
@@ -141,10 +146,7 @@ class Updates:
         """Why a handler was cancelled by others; None when nobody has cancelled them all."""
         environment = self._environment
         if environment.ends_as is not None:
-            closed = WorkflowClosedError(
-                environment.workflow_id, environment.ends_as, "the update has no answer"
-            )
-            return failure_from(closed)
+            return failure_from(unanswered(environment.workflow_id, environment.ends_as))
         if environment.cancel_reason is not None:
             message = f"its workflow was asked to stop: {environment.cancel_reason}"
             return Failure(type="Cancelled", message=message, kind="cancelled")

@@ -100,11 +100,12 @@ class _StandIns:
 
     def take_their_places(self) -> None:
         with self._lock:
-            self._users += 1
-            if self._users == 1:
+            # Ctrl-C half-way leaves some standing there, which does no harm.
+            if not self._users:
                 self._placed = list(_made())
                 for each in self._placed:
                     setattr(each.owner, each.attribute, each.function)
+            self._users += 1
 
     def leave(self) -> None:
         with self._lock:
@@ -113,7 +114,7 @@ class _StandIns:
                 return
             for each in self._placed:
                 # Another has replaced it since, and is going to put back what it found.
-                if getattr(each.owner, each.attribute) is each.function:
+                if getattr(each.owner, each.attribute, None) is each.function:
                     setattr(each.owner, each.attribute, each.original)
             self._placed = []
 

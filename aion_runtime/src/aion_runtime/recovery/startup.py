@@ -50,8 +50,8 @@ async def recover_due_runs(
     """Load every run that has something to be done, and wait until all are loaded.
 
     Messages, due timers and attempts are taken up by the first steps; attempts planned for later
-    get an alarm, which rings at their deadline if that is before. Runs that another engine has found
-    stuck are tried again.
+    get an alarm, which rings at their deadline if that is earlier. Runs that another engine has
+    found stuck are tried again.
     """
     due = await store.due_work(now)
     waker.listed_stuck |= {run.workflow_id for run in due if DueReason.STUCK in run.reasons}
