@@ -63,8 +63,8 @@ class _Refusal:
 
 
 class _RunnerRefusal(_Refusal):
-    # Events, locks and channels forget who waits before they wake him: to refuse that here would
-    # leave a task of the host asleep for ever. Whoever is not waited for is not seen here either.
+    # Events, locks and channels forget a waiting task before they wake it: to refuse that here
+    # would leave a task of the host asleep for ever.
     @staticmethod
     def reschedule(task: Any, *outcome: Any) -> None:
         task._runner.reschedule(task, *outcome)
