@@ -52,7 +52,7 @@ def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.Completed
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

@@ -235,6 +235,13 @@ def test_something_else_is_not_accepted() -> None:
         workflow(accepts=["approval"])(plain)  # type: ignore[list-item]
 
 
+def test_accepting_one_message_instead_of_a_list_of_them_is_refused() -> None:
+    async def wf() -> None: ...
+
+    with pytest.raises(TypeError, match=r"accepts a list of .*; write accepts=\[\.\.\.\]"):
+        workflow(accepts=Signal("go", int))(wf)  # type: ignore[call-overload]  # the point
+
+
 def test_two_messages_of_a_kind_have_two_names() -> None:
     with pytest.raises(ValueError, match="which have the same name; give each its own"):
         workflow(accepts=[Signal("a", int), Signal("a", str)])(plain)

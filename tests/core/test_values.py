@@ -98,6 +98,11 @@ def test_an_attribute_of_another_type_is_refused(value: object) -> None:
         checked_attributes({"a": value})
 
 
+def test_attributes_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(TypeError, match="attributes are a mapping of names to values, not 5"):
+        checked_attributes(5)  # type: ignore[arg-type]  # that is the point
+
+
 def test_merging_leaves_both_sides_as_they_are() -> None:
     base = {"a": 1, "b": 2}
     update = {"a": None, "c": 3}

@@ -22,10 +22,12 @@ def checked_attributes(attributes: Mapping[str, object]) -> dict[str, AttributeV
     than a text, a number or an instant, such as a member of `enum.StrEnum`, as just that.
 
     Raises:
-        TypeError: a value of another type.
+        TypeError: a value of another type, or no mapping.
         ValueError: an empty name, a number that is none or has too many digits, or an instant
             without its zone or without a date in UTC.
     """
+    if not isinstance(attributes, Mapping):
+        raise TypeError(f"attributes are a mapping of names to values, not {attributes!r}")
     return {_checked_name(name): _checked(name, value) for name, value in attributes.items()}
 
 

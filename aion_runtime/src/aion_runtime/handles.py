@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aion_core.authoring.queries import Query
-from aion_core.authoring.updates import Update
-
 from aion_core.authoring.signals import Signal
+from aion_core.authoring.updates import Update
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId

@@ -32,10 +32,15 @@ class Accepts:
         """Sort what ``accepts=`` was given.
 
         Raises:
-            TypeError: something else is among it.
+            TypeError: it is no list, or something else is among it.
             ValueError: two of a kind have the same name.
         """
         accepts = cls()
+        if not isinstance(messages, Iterable):
+            raise TypeError(
+                f"workflow {workflow!r} accepts a list of signals, queries and updates, "
+                f"not {messages!r}; write accepts=[...]"
+            )
         for message in messages:
             match message:
                 case Signal():

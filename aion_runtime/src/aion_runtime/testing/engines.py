@@ -101,7 +101,7 @@ class TestEngine(Engine):
     ) -> R:
         # Made again after a crash it must be the same update.
         return await _survives(Engine._update)(
-            self, workflow_id, update, arg, update_id or str(uuid.uuid4())
+            self, workflow_id, update, arg, str(uuid.uuid4()) if update_id is None else update_id
         )
 
     async def _call(self, call: Callable[[], Coroutine[Any, Any, R]]) -> R:
