@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,3 +32,10 @@ def _with_patience(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaita
             await test(*args, **kwargs)
 
     return bounded
+
+
+def pytest_configure() -> None:
+    # What a shell runs in the background has Ctrl-C ignored, and hands that on to its children. The
+    # tests press it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
