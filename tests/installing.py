@@ -52,7 +52,7 @@ def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.Completed
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=60,
         check=False,
     )
 

@@ -6,7 +6,7 @@ file of a new one; a file that is there is never written again.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from aion_core.authoring.concurrency import gather
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.timing import move_on_after, now, sleep
 from aion_core.authoring.workflows import Workflow, workflow
-from aion_core.codec import decode_event, encode_event, kind_of
+from aion_core.codec import decode_event
 from aion_core.errors import ActivityError
 from aion_core.failures import Failure
 from aion_core.ids import WorkflowId
 from aion_core.machine.nursery import open_nursery
 from aion_core.policies import RetryPolicy
+from aion_runtime.testing import save_history
 from tests.machine.driver import Driver, close_all
 
 FOLDER = Path(__file__).resolve().parents[1] / "histories"
@@ -212,23 +213,7 @@ def read(name: str) -> list[e.HistoryEvent]:
     ]
 
 
-def write(name: str, history: Sequence[e.HistoryEvent]) -> None:
-    rows = [
-        {
-            "seq": event.seq,
-            "kind": kind_of(event),
-            "recorded_at": event.recorded_at.isoformat(),
-            "workflow_id": event.workflow_id,
-            "fields": json.loads(encode_event(event)),
-        }
-        for event in history
-    ]
-    text = json.dumps(rows, ensure_ascii=True, indent=1)
-    with path_of(name).open("x", encoding="utf-8") as file:
-        file.write(text + "\n")
-
-
 if __name__ == "__main__":
     for each in sys.argv[1:]:
-        write(each, made_now(each))
+        save_history(made_now(each), path_of(each))
     close_all()

@@ -6,6 +6,7 @@ They live in the run's memory and leave nothing in its history: a replay makes t
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -39,16 +40,16 @@ class _Channel(Generic[T]):
         self.open_receivers = 0
 
 
-class _Side(Generic[T]):
+class _Side(ABC, Generic[T]):
     """One end of a channel, or a clone of it."""
 
     def __init__(self, channel: _Channel[T]) -> None:
         self._channel = channel
         self._is_closed = False
 
+    @abstractmethod
     def close(self) -> None:
         """Close this clone; others stay open. Once more is harmless."""
-        raise NotImplementedError
 
     async def aclose(self) -> None:
         """As `close`; and let other tasks run."""
