@@ -27,7 +27,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ check: $(VENV)/.dev $(VENV)/.wheelhouse ## Run all that CI runs: style, types, i
 
 bench: $(VENV)/.dev ## Measure, against the raw limits of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/.dev ## Two minutes of load, kills and failing stores: is anything lost? SEED=… replays
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## Remove .venv and all caches
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -17,6 +17,7 @@ import trio
 TARGETS: dict[str, dict[str, float]] = {
     "codec": {"encode_us": 3, "decode_us": 4},
     "fanout": {"activities_per_second": 15_000},
+    "messages": {"signal_ms": 50, "idle_percent": 1},
     "history": {"replay_events_per_second": 150_000, "with_decoding_s": 0.2},
     "sequential": {"ratio": 0.5},
     "throughput": {"activities_per_second": 20_000},

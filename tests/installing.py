@@ -25,6 +25,7 @@ MEMBERS = {
     "aion-workflow-runtime": ROOT / "aion_runtime",
     "aion-workflow-cli": ROOT / "plugins" / "aion_cli",
     "aion-workflow-store-example": ROOT / "plugins" / "aion_store_example",
+    "aion-workflow-observer-log": ROOT / "plugins" / "aion_observer_log",
 }
 
 INSTALLED = """

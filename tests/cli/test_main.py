@@ -18,7 +18,7 @@ from tests.cli.command import aion
 def test_help_lists_commands_and_exit_codes(tmp_path: Path) -> None:
     done = aion("--help", cwd=tmp_path)
     assert done.code == ExitCode.OK
-    assert "demo     Kill a working engine" in done.out
+    assert "demo       Kill a working engine" in done.out
     for code in ExitCode:
         assert f"\n    {code.value} " in done.out
     assert "130" in EXIT_CODES

@@ -19,12 +19,19 @@ from aion_core.authoring.attempt import (
     last_heartbeat,
 )
 from aion_core.authoring.queries import Query
+from aion_core.authoring.resources import Resources
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.signature import CallSignature
 from aion_core.authoring.timing import now
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import workflow
-from aion_core.errors import AionError, InvalidIdError, NotInWorkflowError, PayloadError
+from aion_core.errors import (
+    AionError,
+    Cancelled,
+    InvalidIdError,
+    NotInWorkflowError,
+    PayloadError,
+)
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.payloads import JSON, Payload, PayloadConverter
 from aion_core.policies import ActivityOptions, RetryPolicy
@@ -278,6 +285,9 @@ class Attempt:
         self.info = info("activity:0", 2)
         self.converter = CONVERTER
         self.last_heartbeat = last_heartbeat
+        self.resources = Resources()
+        self.is_in_thread = True
+        self.is_to_stop = False
         self.kept: list[Payload] = []
 
     def heartbeat(self, details: Payload) -> None:
@@ -302,6 +312,20 @@ def test_a_heartbeat_comes_from_a_thread_of_the_activity() -> None:
     thread.start()
     thread.join()
     assert [payload.data for payload in attempt.kept] == [b"7"]
+
+
+def test_a_heartbeat_of_a_plain_function_that_is_to_stop_is_kept_and_leaves_it() -> None:
+    attempt = Attempt()
+    attempt.is_to_stop = True
+    with pytest.raises(Cancelled):
+        entered(attempt).run(heartbeat, 7)
+    assert [payload.data for payload in attempt.kept] == [b"7"]
+
+
+def test_a_heartbeat_leaves_no_async_function() -> None:
+    attempt = Attempt()
+    attempt.is_to_stop, attempt.is_in_thread = True, False
+    entered(attempt).run(heartbeat, 7)
 
 
 def test_details_without_a_form_in_json_are_refused() -> None:

@@ -162,6 +162,18 @@ def test_given_names_of_disabled_plugins_count_before_the_environment(
     assert {"memory", "sqlite"} & schemes == {"memory"}
 
 
+def test_a_slip_of_the_fingers_among_the_disabled_plugins_is_told_with_what_was_meant() -> None:
+    plugins = PluginManager.installed(disabled=["sqlit"])
+    with pytest.raises(ConfigError, match=r"'sqlit' .* is not installed; did you mean 'sqlite'\?"):
+        plugins.check_disabled()
+
+
+def test_a_disabled_plugin_that_is_installed_elsewhere_changes_nothing() -> None:
+    plugins = PluginManager.installed(disabled=["memory", "elsewhere"])
+    assert plugins.check_disabled() == ["elsewhere"]
+    assert "sqlite" in plugins.stores()
+
+
 @pytest.mark.parametrize(("kind", "name"), [(STORE, "memory:"), (EXECUTOR, "remote")], ids=str)
 def test_what_is_not_there_is_missed_with_the_names_of_disabled_plugins(
     kind: Kind, name: str

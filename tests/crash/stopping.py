@@ -1,16 +1,21 @@
 """The process that is asked to stop: ``python -m tests.crash.stopping DIRECTORY WORKFLOW GRACE``.
 
-It says on stdout how far it is.
+It says on stdout how far it is. ``pair`` stands for two engines, side by side, on two stores;
+``late`` for a second one that is not open yet.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import trio
 
 import aion_runtime as aion
+from aion_core.contracts import DueRun
+from aion_store_memory.store import MemoryStore
 
 go = aion.Signal("go", int)
 
@@ -44,15 +49,37 @@ async def working() -> None:
 
 
 @aion.workflow
+async def halves() -> tuple[str, None]:
+    """One of its activities ends when a line comes in, the other one never."""
+    return await aion.gather(read_line(), endless())
+
+
+@aion.workflow
 async def waiting() -> int:
     """It has nothing under way."""
     return await go.receive()
 
 
-async def main(directory: Path, workflow: str, grace: float) -> None:
+class SlowStore(MemoryStore):
+    """Does not say what is due."""
+
+    async def due_work(self, now: datetime) -> Sequence[DueRun]:
+        say("opening")
+        await trio.sleep_forever()
+
+
+async def open_late() -> None:
+    try:
+        async with aion.open_engine(SlowStore(), workflows=[waiting]):
+            say("opened")
+    except aion.EngineStoppedError as error:
+        say(str(error))
+
+
+async def serve(database: Path, workflow: str, grace: float) -> None:
     definition: aion.Workflow[[], object] = globals()[workflow]
     async with aion.open_engine(
-        f"sqlite:///{directory}/aion.db", workflows=[definition], shutdown_grace=grace
+        f"sqlite:///{database}", workflows=[definition], shutdown_grace=grace
     ) as engine:
         handle = await engine.start(definition, workflow_id="w")
         say("started")
@@ -60,6 +87,20 @@ async def main(directory: Path, workflow: str, grace: float) -> None:
             await handle.result()
         finally:
             say("leaving")
+    say("left")
+
+
+async def main(directory: Path, workflow: str, grace: float) -> None:
+    if workflow not in ("pair", "late"):
+        await serve(directory / "aion.db", workflow, grace)
+        return
+    async with trio.open_nursery() as nursery:
+        # The one that hears of it first has nothing to wait for.
+        if workflow == "late":
+            nursery.start_soon(open_late)
+        else:
+            nursery.start_soon(serve, directory / "other.db", "waiting", grace)
+        nursery.start_soon(serve, directory / "aion.db", "reading", grace)
 
 
 if __name__ == "__main__":

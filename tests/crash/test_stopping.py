@@ -15,6 +15,7 @@ import pytest
 
 import aion_runtime as aion
 from aion_core import events as e
+from aion_core.ids import WorkflowId
 from aion_store_sqlite.store import open_store
 from tests.crash import stopping
 
@@ -34,11 +35,15 @@ class Child:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def wait_for(self, word: str) -> None:
+    def wait_for(self, *words: str) -> None:
+        """Return when it has said all of these, in whatever order."""
+        missing = list(words)
         for line in pipe(self._process.stdout):
-            if line.strip() == word:
+            if line.strip() in missing:
+                missing.remove(line.strip())
+            if not missing:
                 return
-        pytest.fail(f"it ended before it said {word!r}: {pipe(self._process.stderr).read()}")
+        pytest.fail(f"it ended before it said {missing}: {pipe(self._process.stderr).read()}")
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -150,3 +155,74 @@ async def test_further_signals_cut_the_grace_period_short(
         status, errors = child.end()
     assert status == -number
     assert "ExceptionGroup" not in errors
+
+
+async def test_each_of_several_engines_stops_in_order(tmp_path: Path) -> None:
+    """The one that has nothing to do leaves at once, and the process waits for the other one."""
+    with running(tmp_path, "pair") as child:
+        child.wait_for("started", "started", "begun")
+        child.send(signal.SIGTERM)
+        child.wait_for("left")
+        child.write("a line")
+        status, errors = child.end()
+    assert status == -signal.SIGTERM, errors
+    assert await kinds(tmp_path) == [
+        e.WorkflowStarted,
+        e.ActivityScheduled,
+        e.ActivityCompleted,
+    ]
+    for name in ("aion.db", "other.db"):
+        async with open_store(f"sqlite:///{tmp_path / name}") as store, store.writer() as writer:
+            assert not writer.after_crash
+
+
+async def test_an_engine_that_is_not_open_yet_stops_with_the_others(tmp_path: Path) -> None:
+    with running(tmp_path, "late") as child:
+        child.wait_for("opening", "started", "begun")
+        child.send(signal.SIGTERM)
+        child.wait_for("the engine was told to stop while it was being opened")
+        child.write("a line")
+        status, errors = child.end()
+    assert status == -signal.SIGTERM, errors
+    assert (await kinds(tmp_path))[-1] is e.ActivityCompleted
+
+
+async def test_a_kill_while_it_drains_loses_nothing_and_repeats_nothing_that_was_recorded(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path, "halves") as child:
+        child.wait_for("begun", "begun")
+        child.send(signal.SIGTERM)
+        child.wait_for("leaving")
+        child.write("a line")
+        await recorded(tmp_path, e.ActivityCompleted)
+        child.send(signal.SIGKILL)
+        assert child.end()[0] == -signal.SIGKILL
+    with running(tmp_path, "halves", grace=0) as child:
+        child.wait_for("begun")  # the endless one
+        await recorded(tmp_path, e.ActivityStarted)
+        child.send(signal.SIGTERM)
+        _, _ = child.end()
+    assert await kinds(tmp_path) == [
+        e.WorkflowStarted,
+        e.ActivityScheduled,
+        e.ActivityScheduled,
+        e.ActivityCompleted,
+        e.ActivityStarted,
+    ]
+    async with open_store(f"sqlite:///{tmp_path}/aion.db") as store:
+        history = await store.read_history(WorkflowId("w"))
+    (endless,) = [
+        each.activity_id
+        for each in history
+        if isinstance(each, e.ActivityScheduled) and each.activity_type == "endless"
+    ]
+    (delivered,) = [each for each in history if isinstance(each, e.ActivityStarted)]
+    assert (delivered.activity_id, delivered.attempt, delivered.delivery) == (endless, 1, 2)
+
+
+async def recorded(directory: Path, kind: type[e.HistoryEvent]) -> None:
+    """Return when a history has such an event."""
+    deadline = time.monotonic() + PATIENCE_S
+    while kind not in await kinds(directory):
+        assert time.monotonic() < deadline, f"no {kind.__name__} is recorded"

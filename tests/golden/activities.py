@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aion_runtime as aion
 from aion_runtime.testing.script import cancel, fire, outcome, signal
-from tests.golden.acts import charge, refund, render, ship, watch
+from tests.golden.acts import charge, refund, render, ship, text, watch
 from tests.golden.tales import Failed, Tale, Value
 
 stop = aion.Signal("stop", str)
@@ -106,6 +106,13 @@ async def cleaning_up() -> str:
             await refund(1)
 
 
+@aion.workflow
+async def limited() -> list[str]:
+    """Each attempt is recorded before it begins."""
+    first = await text("a")
+    return [first, *await aion.gather(text("b"), text("c"), text("d"))]
+
+
 NO = ConnectionError("no line")
 
 TALES = [
@@ -186,6 +193,18 @@ TALES = [
         [fire(), outcome(ship, "done")],
         ["nobody came", "done"],
         extras=[outcome(watch, "a guest"), cancel()],
+    ),
+    Tale(
+        limited,
+        [
+            outcome(text, NO),
+            fire(),
+            outcome(text, "A"),
+            [outcome(text, "C", nth=1), outcome(text, "B")],
+            outcome(text, "D"),
+        ],
+        ["A", "B", "C", "D"],
+        extras=[cancel()],
     ),
     Tale(
         cleaning_up,

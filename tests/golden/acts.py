@@ -29,6 +29,11 @@ def render(number: int) -> str:
     raise Executed
 
 
+@aion.activity(limit=aion.Limit("sms", concurrency=2, rate=(1000, 60)), priority=1)
+async def text(message: str) -> str:
+    raise Executed
+
+
 @aion.activity(on_cancel="abandon")
 async def watch(place: str) -> str:
     raise Executed

@@ -31,6 +31,7 @@ def explored(
                 tale.script if script is None else script,
                 *tale.args,
                 workflows=tale.workflows,
+                delay=tale.delay,
                 crashes=crashes,
                 store=store,
                 skip_unfit=script is not None,

@@ -15,7 +15,6 @@ import attrs
 from aion_core import events as e
 from aion_core.contracts import Append
 from aion_core.errors import AionError
-from aion_core.history import ActivityRow
 from aion_core.ids import TaskPath
 from aion_core.machine import arrivals as a
 from aion_core.machine import nursery
@@ -95,7 +94,7 @@ def double_timer() -> Iterator[None]:
                 arrival = a.TimerDue(
                     timer_id=row.timer_id, started_seq=row.started_seq, fire_at=row.fire_at
                 )
-                self._post(due.workflow_id, arrival)
+                self._fire.__self__.post(due.workflow_id, arrival)  # type: ignore[attr-defined]  # of the dispatcher
             await original(self)
 
         return deliver_due
@@ -250,9 +249,9 @@ def attempt_made_twice() -> Iterator[None]:
     """An attempt is begun twice."""
 
     def make(original: Callable[..., None]) -> Callable[..., None]:
-        def begin(self: AttemptManager, entry: Entry, run: Run, row: ActivityRow) -> None:
-            original(self, entry, run, row)
-            original(self, entry, run, row)
+        def begin(self: AttemptManager, *call: Any, **is_limited: bool) -> None:
+            original(self, *call, **is_limited)
+            original(self, *call, **is_limited)
 
         return begin
 

@@ -31,6 +31,7 @@ class Tale:
         result: what it returns then.
         extras: what may happen besides, when a script is made up.
         workflows: others that take part, beside those that it names.
+        delay: of its start, in seconds; then its first timer is that of the start.
     """
 
     workflow: Workflow[..., Any]
@@ -39,6 +40,7 @@ class Tale:
     args: tuple[object, ...] = ()
     extras: Script = ()
     workflows: tuple[Workflow[..., Any], ...] = ()
+    delay: float | None = None
 
     @property
     def alphabet(self) -> list[Item]:

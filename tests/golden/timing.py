@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import aion_runtime as aion
-from aion_runtime.testing.script import cancel, fire, outcome, signal
+from aion_runtime.testing.script import ask, cancel, fire, outcome, signal, terminate, update
 from tests.golden.acts import ship
 from tests.golden.tales import Tale, Value
 
 go = aion.Signal("go", int)
+add = aion.Update("add", int, int)
+size = aion.Query("size", int)
 
 
 @aion.workflow
@@ -121,6 +123,24 @@ async def polling() -> list[str]:
     return log
 
 
+@aion.workflow
+async def begun_later() -> list[Value]:
+    """What comes before the code runs is there when it does."""
+    done: list[Value] = [aion.now().isoformat()]
+
+    async def handler(by: int) -> int:
+        done.append(by)
+        return len(done)
+
+    add.handle(handler)
+    size.answer(lambda: len(done))
+    done.append(await go.receive())
+    done.append(await ship("late"))
+    with aion.move_on_after(10):
+        done.append(await go.receive())
+    return done
+
+
 TALES = [
     Tale(
         sleeper,
@@ -150,6 +170,13 @@ TALES = [
         extras=[fire(), [signal(go, 3), fire()], cancel()],
     ),
     Tale(same_instant, [fire(), fire()], ["before", "first", "second"], extras=[cancel()]),
+    Tale(
+        begun_later,
+        [signal(go, 1), fire(), update(add, 7), ask(size), outcome(ship, "sent"), fire()],
+        ["2030-01-01T00:01:00+00:00", 1, 7, "sent"],
+        extras=[signal(go, 2), cancel(), terminate(), [signal(go, 3), fire()]],
+        delay=60,
+    ),
     Tale(
         polling,
         [fire(), outcome(ship, "up"), signal(go, 1), fire(), outcome(ship, "down"), signal(go, 2)],

@@ -110,6 +110,11 @@ class Driver:
         data = payload(arguments).data
         return self.step(start_request(self.code.name, data)).events
 
+    def start_later(self, seconds: float, **arguments: object) -> list[e.HistoryEvent]:
+        """Start it so that its code does not run before then."""
+        request = start_request(self.code.name, payload(arguments).data)
+        return self.step(attrs.evolve(request, not_before=at(seconds))).events
+
     def reload(self) -> None:
         """Forget everything but the history."""
         self.run.close()
@@ -155,6 +160,16 @@ class Driver:
     def redelivery(self, activity_type: str) -> a.Redelivery:
         row = self.row(activity_type)
         return a.Redelivery(
+            activity_id=row.activity_id,
+            scheduled_seq=row.scheduled_seq,
+            attempt=row.attempt,
+            delivery=row.delivery,
+        )
+
+    def start_of(self, activity_type: str) -> a.AttemptStart:
+        """Its current attempt is about to begin, under a rate limit."""
+        row = self.row(activity_type)
+        return a.AttemptStart(
             activity_id=row.activity_id,
             scheduled_seq=row.scheduled_seq,
             attempt=row.attempt,
@@ -274,14 +289,17 @@ class Driver:
         return terminal.error
 
 
-def driven(fn: Callable[[], Awaitable[None]]) -> Driver:
+def driven(fn: Callable[[], Awaitable[None]], *, not_before: float | None = None) -> Driver:
     """A run of an async function without arguments, after its first activation."""
 
     async def main() -> None:
         await fn()
 
     driver = Driver(workflow(main))
-    driver.start()
+    if not_before is None:
+        driver.start()
+    else:
+        driver.start_later(not_before)
     return driver
 
 

@@ -529,6 +529,32 @@ def test_the_next_attempt_is_delivered_afresh() -> None:
     assert (event.attempt, event.delivery) == (2, 2)
 
 
+def test_that_an_attempt_begins_is_no_further_delivery() -> None:
+    driver = open_order()
+    for _ in range(7):
+        (event,) = driver.step(driver.start_of("charge")).events
+        assert isinstance(event, e.ActivityStarted)
+        assert (event.attempt, event.delivery) == (1, 1)
+
+
+def test_an_attempt_that_is_not_the_current_one_does_not_begin() -> None:
+    driver = open_order()
+    early = driver.start_of("charge")
+    driver.step(driver.redelivery("charge"))
+    assert dropped(driver, early)
+    late = driver.start_of("charge")
+    driver.fail("charge", non_retryable=False)
+    assert dropped(driver, late)
+    settled = driver.start_of("charge")
+    driver.complete("charge")
+    assert dropped(driver, settled)
+
+
+def test_an_attempt_of_an_activity_that_is_to_stop_does_not_begin() -> None:
+    driver = stopping()
+    assert dropped(driver, driver.start_of("charge"))
+
+
 def test_an_attempt_of_the_past_is_not_run_again() -> None:
     driver = open_order()
     late = driver.redelivery("charge")

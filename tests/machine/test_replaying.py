@@ -332,13 +332,6 @@ def test_an_arrival_that_no_code_asked_for_is_named(
         machine_for(driver.history[0], driver.code).replay([*driver.history, arrival])
 
 
-def test_a_start_that_waits_is_named() -> None:
-    driver = lived(go.receive)
-    start = start_of(driver, not_before=at(60))
-    with pytest.raises(HistoryShapeError, match="has no starts that wait"):
-        machine_for(start, driver.code).replay([start])
-
-
 def reopening(driver: Driver, from_seq: int, *activity_types: str) -> None:
     """The closed run is reopened: what an operator's command will do."""
     again = [

@@ -78,7 +78,7 @@ def test_a_plugin_with_commands_is_used_where_the_cli_is_not_installed(
 def test_where_the_cli_is_installed_the_plugins_command_is_in_its_help(
     with_cli: Installation, tmp_path: Path
 ) -> None:
-    assert "greet    Say hello." in succeed(with_cli.command("aion"), "--help", cwd=tmp_path)
+    assert "greet      Say hello." in succeed(with_cli.command("aion"), "--help", cwd=tmp_path)
 
 
 def test_where_the_cli_is_installed_the_plugins_command_runs(

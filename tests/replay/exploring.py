@@ -126,7 +126,21 @@ async def collecting() -> int:
     return total
 
 
-WORKFLOWS: list[Workflow[[], Any]] = [gathering, waiting, racing, deadlines, collecting]
+def _delayed(code: Workflow[[], Any]) -> Workflow[[], Any]:
+    return Workflow(code.fn, f"delayed {code.name}", None)
+
+
+DELAYED = [_delayed(each) for each in (gathering, waiting, racing, collecting)]
+"""The same code, whose starts wait."""
+
+WORKFLOWS: list[Workflow[[], Any]] = [
+    gathering,
+    waiting,
+    racing,
+    deadlines,
+    collecting,
+    *DELAYED,
+]
 
 
 def possible(driver: Driver) -> list[a.Arrival]:
@@ -166,7 +180,10 @@ def happen(driver: Driver, choice: int, count: int) -> None:
 def live(code: Workflow[[], Any], choices: Sequence[tuple[int, int]]) -> Driver:
     """A run to which the chosen things happened."""
     driver = Driver(code)
-    driver.start()
+    if code in DELAYED:
+        driver.start_later(15)
+    else:
+        driver.start()
     for choice, count in choices:
         if driver.run.is_open:
             happen(driver, choice, count)

@@ -161,6 +161,24 @@ def script_cancelled(driver: Driver) -> None:
     driver.complete("charge", "receipt")
 
 
+def script_delayed(driver: Driver) -> None:
+    driver.at = 2
+    driver.start_later(3600, order=ORDER)
+    driver.step(driver.signalled("approval", " by kim"))
+    driver.fire()
+    driver.complete("charge", "receipt")
+    driver.complete("reserve", True)
+    driver.complete("reserve", True)
+    driver.complete("ship")
+
+
+def script_cancelled_before_it_began(driver: Driver) -> None:
+    driver.start_later(3600, order=ORDER)
+    driver.at = 60
+    driver.step(driver.signalled("approval", " by kim"))
+    driver.cancel_run("not needed")
+
+
 Script = Callable[[Driver], None]
 GOLDEN: dict[str, tuple[Workflow[..., Any], Script]] = {
     "approved-in-time": (approved_in_time, script_approved),
@@ -168,6 +186,8 @@ GOLDEN: dict[str, tuple[Workflow[..., Any], Script]] = {
     "retried-then-failed": (retried, script_retried),
     "failing-nursery": (failing_nursery, script_failing_nursery),
     "cancelled-activity": (cancelled_activity, script_cancelled),
+    "delayed-start": (approved_in_time, script_delayed),
+    "cancelled-before-it-began": (approved_in_time, script_cancelled_before_it_began),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 
 import trio
@@ -63,6 +63,7 @@ class FaultyStore(EventStore):
         unreadable_ranges: raised by the next reads of a history from another place on.
         unpostable: raised by the next commits that post a message.
         unkept: raised by the next heartbeats.
+        heartbeats: details of those that were kept, in order.
         unmarkable: raised when the next runs are marked as stuck, or as stuck no more.
     """
 
@@ -74,6 +75,7 @@ class FaultyStore(EventStore):
         self.unreadable_ranges: list[Exception] = []
         self.unpostable: list[Exception] = []
         self.unkept: list[Exception] = []
+        self.heartbeats: list[bytes] = []
         self.unmarkable: list[Exception] = []
         self.capabilities = self.inner.capabilities
         self._gates: list[tuple[Kind, Gate]] = []
@@ -171,8 +173,10 @@ class FaultyStore(EventStore):
     ) -> Sequence[OpenActivity]:
         return await self.inner.open_activities(after=after, limit=limit)
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        return await self.inner.expired_timers(as_of)
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
+        return await self.inner.expired_timers(as_of, starts=starts)
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         return await self.inner.next_timer(after)
@@ -185,6 +189,9 @@ class FaultyStore(EventStore):
 
     async def post(self, message: Message) -> None:
         await self.inner.post(message)
+
+    def watch(self, notify: Callable[[], None]) -> AbstractContextManager[bool]:
+        return self.inner.watch(notify)
 
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
         return await self.inner.messages(after, limit)
@@ -224,6 +231,7 @@ class _FaultyWriter(StoreWriter):
         if self._store.unkept:
             raise self._store.unkept.pop(0)
         await self._inner.put_heartbeat(workflow_id, run_id, activity_id, attempt, details)
+        self._store.heartbeats.append(details.data)
 
     async def put_stuck(self, workflow_id: WorkflowId, reason: str | None) -> None:
         if self._store.unmarkable:

@@ -58,6 +58,18 @@ async def test_an_unknown_scheme_names_the_package_to_install() -> None:
             pytest.fail("opened an unknown store")
 
 
+async def test_a_plugin_to_be_disabled_that_is_not_there_is_a_warning_or_a_slip(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AION_DISABLE_PLUGINS", "elsewhere")
+    async with aion.open_engine("memory:", workflows=[empty]):
+        assert "'elsewhere' is to be disabled (AION_DISABLE_PLUGINS)" in caplog.text
+    monkeypatch.setenv("AION_DISABLE_PLUGINS", "sqlit")
+    with pytest.raises(aion.ConfigError, match="did you mean 'sqlite'"):
+        async with aion.open_engine("memory:", workflows=[empty]):
+            pytest.fail("opened with a plugin that was not to act")
+
+
 async def test_an_unwritable_path_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(aion.StoreUnavailableError, match="create it first"):
         async with aion.open_engine(f"sqlite:///{tmp_path}/none/a.db", workflows=[empty]):

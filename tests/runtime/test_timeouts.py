@@ -793,7 +793,7 @@ class Watched:
     def limits(self, **options: float) -> tuple[TimeLimits, Alarms[float]]:
         delays = Alarms(self.clock.monotonic, self.clock.sleep_until_monotonic)
         settings = ActivityOptions(**options)  # type: ignore[arg-type]
-        return TimeLimits(settings, "work", delays, self.ended.append), delays
+        return TimeLimits(settings, "work", delays, self.ended.append, lambda _: True), delays
 
 
 async def test_a_heartbeat_that_is_still_on_its_way_counts() -> None:

@@ -10,10 +10,10 @@ import pytest
 import trio
 import trio.testing
 
-from aion_core.contracts import Package
+from aion_core.contracts import Append, Package
 from aion_core.ids import PackageVersion, WorkflowId
 from aion_core.policies import Limit, Rate
-from aion_core.testing.histories import Opener, Story, at, message, write
+from aion_core.testing.histories import Opener, Story, answer, at, message, write
 
 Execute: TypeAlias = Callable[..., list[tuple[object, ...]]]
 
@@ -138,6 +138,33 @@ async def test_damage_is_told_in_sentences(
         await writer.put_package(
             Package(workflow_type="t", version=PackageVersion("v"), archive=b"", deployed_at=at(0))
         )
+        assert list(await store.check()) == []
+        execute(change)
+        assert says in "\n".join(await store.check())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("DELETE FROM timers WHERE workflow = 1", "'paused' lacks TimerRow"),
+        ("UPDATE activities SET attempt = 7 WHERE workflow = 2", "'stuck' lacks ActivityRow"),
+        ("UPDATE timers SET fire_at = fire_at + 1 WHERE workflow = 2", "follows from no event"),
+        ("UPDATE timers SET fire_at = 'x' WHERE workflow = 2", "a row that cannot be read"),
+        ("INSERT INTO timers VALUES (3, 't', 1, 1)", "of workflow 'closed' follows from no event"),
+        ("UPDATE answers SET body = 'text'", "the answer to message 'm' cannot be read"),
+        ("UPDATE answers SET answered_at = 'x'", "the answer to message 'm' cannot be read"),
+    ],
+)
+async def test_damage_is_told_also_of_what_no_list_names(
+    sqlite_opener: Opener, execute: Execute, change: str, says: str
+) -> None:
+    """Rows of runs that are paused, stuck or closed, and answers."""
+    paused = Story("paused").started().timer("t", at(1)).scheduled("a").paused()
+    stuck = Story("stuck").started().timer("t", at(1)).scheduled("a")
+    async with sqlite_opener() as store, store.writer() as writer:
+        await write(writer, paused, stuck, Story("closed").started().completed())
+        await writer.put_stuck(stuck.workflow_id, "its code is gone")
+        await writer.append_many([Append(stuck.workflow_id, [], stuck.head, answer=[answer("m")])])
         assert list(await store.check()) == []
         execute(change)
         assert says in "\n".join(await store.check())

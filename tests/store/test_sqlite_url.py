@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aion_core.errors import ConfigError
+from aion_store_sqlite.store import provider
 from aion_store_sqlite.url import Location, parse_url
 
 
@@ -56,3 +57,12 @@ def test_a_url_that_is_none_says_what_to_write(url: str, says: str) -> None:
         parse_url(url)
     assert says in str(caught.value)
     assert url in str(caught.value)
+
+
+def test_whether_there_is_a_store_is_told_without_making_one(tmp_path: Path) -> None:
+    assert provider.exists is not None
+    file = tmp_path / "a.db"
+    assert not provider.exists(f"sqlite:///{file}")
+    assert not file.exists()
+    file.touch()
+    assert provider.exists(f"sqlite:///{file}")

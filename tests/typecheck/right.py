@@ -4,7 +4,7 @@ import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import assert_type
+from typing import Any, assert_type
 
 import attrs
 
@@ -37,6 +37,11 @@ def render(receipt: Receipt, *, copies: int = 1) -> bytes:
 async def note() -> None: ...
 
 
+@aion.activity(loop="asyncio", retry=aion.RetryPolicy(on_exhausted="pause"))
+async def fetch(order: Order) -> Receipt:
+    return Receipt(len(order.number))
+
+
 @aion.activity(
     name="ship goods",
     schedule_to_close=timedelta(days=1),
@@ -46,6 +51,8 @@ async def note() -> None: ...
     aliases=("ship",),
 )
 def ship(receipt: Receipt) -> str | None:
+    aion.check_cancelled()
+    assert_type(aion.resource(Order), Order)
     aion.heartbeat({"at": aion.activity_info().attempt})
     return str(aion.last_heartbeat())
 
@@ -56,6 +63,11 @@ progress = aion.Query("progress", str)
 found = aion.Query("found", Receipt | None)
 add = aion.Update("add", int, Receipt | None)
 rename = aion.Update("rename", str, str)
+
+
+@aion.workflow(limit=aion.Limit("rare", concurrency=2, rate=(10, 60)))
+async def rare(number: int) -> int:
+    return number
 
 
 @aion.workflow(accepts=[approval, limit, progress, add])
@@ -177,7 +189,30 @@ async def call(engine: aion.Engine) -> None:
     await handle.cancel("enough")
     await handle.terminate()
     assert_type(await engine.start(plain), aion.WorkflowHandle[None])
+    assert_type(await engine.start(plain, delay=60), aion.WorkflowHandle[None])
+    assert_type(await engine.start(plain, delay=timedelta(hours=1)), aion.WorkflowHandle[None])
+    assert_type(await engine.start(rare, 7), aion.WorkflowHandle[int])
     assert_type(await engine.start(partial(checkout, Order("1"))), aion.WorkflowHandle[Receipt])
+
+
+async def call_from_elsewhere() -> None:
+    async with aion.open_client("sqlite:///aion.db", workflows=[checkout]) as client:
+        assert_type(client, aion.Client)
+        handle = await client.start(checkout, Order("1"), True, delay=5)
+        assert_type(handle, aion.WorkflowHandle[Receipt])
+        assert_type(await handle.result(), Receipt)
+        await handle.signal(approval, True)
+        assert_type(await handle.update(add, 3), Receipt | None)
+        named = await client.start_named("checkout", {"order": {"id": "1"}, "fast": True})
+        assert_type(named, aion.WorkflowHandle[Any])
+        await named.retry()
+        await named.retry("charge-1")
+        await named.supply("charge-1", {"total": 1}, supplied_by="anna")
+        await named.supply("charge-1", error=ValueError("lost"))
+        assert_type(await client.count(aion.RunFilter(stuck=True)), int)
+        async for item in client.events(after=7):
+            assert_type(item, aion.FeedItem)
+            print(item.position, item.event.workflow_id)
 
 
 async def without_an_engine() -> None:

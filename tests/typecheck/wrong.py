@@ -43,7 +43,7 @@ async def in_a_workflow(order: Order) -> None:
     await charge.options(on_cancel="never")(order)  # type: ignore[arg-type]
     await charge.options(schedule_to_close="60")(order)  # type: ignore[arg-type]
     await charge.options(heartbeat_timeout="5")(order)  # type: ignore[arg-type]
-    await charge.options(limit=4)(order)  # type: ignore[call-arg]
+    await charge.options(limit=4)(order)  # type: ignore[arg-type]
     await charge.options(cancel_grace="5")(order)  # type: ignore[arg-type]
     aion.start_timer(5, "reminder")  # type: ignore[arg-type]
     aion.patched(7)  # type: ignore[arg-type]
@@ -56,6 +56,8 @@ async def in_a_workflow(order: Order) -> None:
     aion.set_attributes("paid")  # type: ignore[arg-type]
     aion.logger.info("a", exc_inf=True)  # type: ignore[call-arg]
     aion.heartbeat(1, 2)  # type: ignore[call-arg]
+    _order: Order = aion.resource(Receipt)  # type: ignore[assignment]
+    aion.resource("Order")  # type: ignore[arg-type]
 
 
 @aion.workflow
@@ -98,6 +100,7 @@ async def with_an_engine(engine: aion.Engine) -> None:
     await engine.start(plain, 7)  # type: ignore[arg-type]
     await engine.start(checkout, Order("1"), False, True)  # type: ignore[arg-type]
     await engine.start(len, "abc")  # type: ignore[arg-type]
+    await engine.start(plain, delay="60")  # type: ignore[arg-type]
     await engine.start(checkout, Order("1"), workflow_id=7)  # type: ignore[arg-type]
     handle = await engine.start(checkout, Order("1"))
     await handle.signal(approval, "yes")  # type: ignore[misc]
@@ -108,12 +111,30 @@ async def with_an_engine(engine: aion.Engine) -> None:
     await handle.update(progress, 3)  # type: ignore[arg-type]
 
 
+async def with_a_client(client: aion.Client) -> None:
+    await client.start(checkout, 7)  # type: ignore[arg-type]
+    await client.start(checkout, Order("1"), delay="5")  # type: ignore[arg-type]
+    await client.start_named(checkout, {})  # type: ignore[arg-type]
+    await client.start_named("checkout", [1])  # type: ignore[arg-type]
+    await client.start_named("checkout")  # type: ignore[call-arg]
+    handle = await client.start(checkout, Order("1"))
+    await handle.retry(7)  # type: ignore[arg-type]
+    await handle.supply("charge-1", error="lost")  # type: ignore[arg-type]
+    await client.events()  # type: ignore[misc]
+    client.events("all")  # type: ignore[arg-type]
+    aion.open_client("sqlite:///aion.db", workflows=["checkout"])  # type: ignore[list-item]
+    aion.open_client("sqlite:///aion.db", answer_timeout="5")  # type: ignore[arg-type]
+
+
 @aion.workflow  # type: ignore[arg-type]
 def not_async() -> int:
     return 1
 
 
 aion.workflow(accepts=["approval"])  # type: ignore[list-item]
+aion.workflow(limit="rare")  # type: ignore[call-overload]
+aion.workflow(limit=aion.Limit("rare", concurrency="2"))  # type: ignore[arg-type]
+aion.open_engine("memory:", max_running="2")  # type: ignore[arg-type]
 aion.RetryPolicy(max_attempts="3")  # type: ignore[arg-type]
 aion.activity(retry=3)  # type: ignore[call-overload]
 aion.activity(on_cancel="never")  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ Groups: errors of a workflow's author, of a caller, of an operator. No error is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityError",
+    "ActivityNotFoundError",
+    "ActivityNotHeldError",
     "AionError",
     "ApplicationError",
     "BrokenResourceError",
@@ -25,7 +28,9 @@ __all__ = [
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
+    "Lagged",
     "MessageGoneError",
+    "NoAnswerError",
     "NonDeterminismError",
     "NotInWorkflowError",
     "PayloadError",
@@ -263,6 +268,38 @@ class WorkflowClosedError(AionError):
         self.status = status
 
 
+class ActivityNotFoundError(AionError, LookupError):
+    """The run has no open activity with this id; the message names those that it has.
+
+    Attributes:
+        activity_id: which was asked for.
+    """
+
+    def __init__(self, workflow_id: str, activity_id: str, open_ids: Iterable[str]) -> None:
+        known = ", ".join(open_ids) or "none"
+        super().__init__(
+            f"workflow {workflow_id!r} has no open activity {activity_id!r}; open are: {known}"
+        )
+        self.workflow_id = workflow_id
+        self.activity_id = activity_id
+
+
+class ActivityNotHeldError(AionError):
+    """The activity cannot be tried again now, because it waits for no retry.
+
+    Attributes:
+        activity_id: which was asked for; None for any of the run.
+        why: what it does instead.
+    """
+
+    def __init__(self, workflow_id: str, activity_id: str | None, why: str) -> None:
+        which = "no activity" if activity_id is None else f"not activity {activity_id!r}"
+        super().__init__(f"{which} of workflow {workflow_id!r} can be tried again now: {why}")
+        self.workflow_id = workflow_id
+        self.activity_id = activity_id
+        self.why = why
+
+
 class WorkflowFailedError(AionError):
     """Raised by ``result()`` of a workflow that failed.
 
@@ -293,10 +330,14 @@ class UnknownWorkflowTypeError(AionError):
     """No definition of this workflow type was given to the engine."""
 
     def __init__(self, workflow_type: str, known: tuple[str, ...]) -> None:
+        from aion_core.suggestions import nearest  # late: whoever looks up no name needs no difflib
+
         names = ", ".join(known) or "none"
+        close = nearest(workflow_type, known)
+        meant = "" if close is None else f"did you mean {close!r}? else "
         super().__init__(
             f"this engine has no workflow {workflow_type!r} (it has: {names}); "
-            "add its definition to open_engine(workflows=[...])"
+            f"{meant}add its definition to open_engine(workflows=[...])"
         )
         self.workflow_type = workflow_type
 
@@ -347,6 +388,39 @@ class ReopenError(AionError):
 
 class EngineStoppedError(AionError):
     """The engine is stopping or has stopped; the call had no effect that history does not show."""
+
+
+class NoAnswerError(AionError):
+    """No engine has answered a client in time. What was asked is kept, and done when one does.
+
+    Attributes:
+        workflow_id: of which workflow something was asked.
+        seconds: how long the client has waited.
+    """
+
+    def __init__(self, what: str, workflow_id: str, seconds: float) -> None:
+        super().__init__(
+            f"no engine has taken {what} of workflow {workflow_id!r} within {seconds:g} s; it is "
+            "kept in the store, so run an engine on that store with this workflow's code"
+        )
+        self.workflow_id = workflow_id
+        self.seconds = seconds
+
+
+class Lagged(AionError):
+    """A reader of events has fallen behind, and some that it should have had are gone.
+
+    Attributes:
+        skipped: how many.
+        position: where it goes on, ``events(after=position)``.
+    """
+
+    def __init__(self, skipped: int, position: int) -> None:
+        super().__init__(
+            f"{skipped} events are not to be had any more; go on with events(after={position})"
+        )
+        self.skipped = skipped
+        self.position = position
 
 
 class StoreError(AionError):

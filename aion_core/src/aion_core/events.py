@@ -294,11 +294,12 @@ class ActivityScheduled(HistoryEvent):
 
 @attrs.frozen(kw_only=True)
 class ActivityStarted(HistoryEvent):
-    """Recovery is about to run an unfinished attempt again.
+    """An attempt is about to begin: again, after a crash; by hand; or under a rate limit.
 
     Attributes:
         attempt: which one.
-        delivery: how often it has been handed out, this time included; the first leaves no event.
+        delivery: how often it has been handed out, this time included. What an engine that stops in
+            order takes back is not counted; without a rate limit the first leaves no event.
     """
 
     activity_id: ActivityId

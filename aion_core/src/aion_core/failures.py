@@ -94,10 +94,18 @@ def timeout_failure(
     return Failure(type="TimeoutError", message=message, kind="timeout", cause=cause)
 
 
-def silence_failure(activity_type: str, seconds: float) -> Failure:
-    """What an attempt leaves that has not been heard of for so long."""
+def silence_failure(activity_type: str, seconds: float, stack: str | None = None) -> Failure:
+    """What an attempt leaves that has not been heard of for so long.
+
+    Args:
+        stack: where it kept its event loop meanwhile; None when it did not.
+    """
     message = f"activity {activity_type!r} sent no heartbeat for {seconds:g} s (heartbeat_timeout)"
-    return Failure(type="TimeoutError", message=message, kind="timeout")
+    if stack is None:
+        return Failure(type="TimeoutError", message=message, kind="timeout")
+    note = "it kept its event loop for all of this time; make it a plain function"
+    stack = stack[-MAX_STACK:]
+    return Failure(type="TimeoutError", message=message, kind="timeout", notes=(note,), stack=stack)
 
 
 def _describe(

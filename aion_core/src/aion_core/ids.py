@@ -14,6 +14,7 @@ from aion_core.errors import InvalidIdError
 
 __all__ = [
     "ROOT_PATH",
+    "START_TIMER",
     "ActivityId",
     "ChildKey",
     "PackageVersion",
@@ -56,6 +57,9 @@ PositionKind = Literal["activity", "timer", "child", "signal", "marker", "attrib
 """What is counted. Each kind has its own counter in each task."""
 
 ROOT_PATH = TaskPath("")
+
+START_TIMER = TimerId("timer:named:aion.start")
+"""The timer of a start that waits: the code of the run begins when it fires."""
 
 MAX_WORKFLOW_ID_LENGTH = 255
 

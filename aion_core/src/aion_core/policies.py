@@ -12,10 +12,21 @@ import attrs
 
 from aion_core.failures import Failure
 
-__all__ = ["ActivityOptions", "Limit", "OnCancel", "Rate", "RetryPolicy", "seconds"]
+__all__ = [
+    "ActivityOptions",
+    "Limit",
+    "OnCancel",
+    "OnExhausted",
+    "Rate",
+    "RetryPolicy",
+    "seconds",
+]
 
 OnCancel: TypeAlias = Literal["wait", "abandon"]
 """What the caller of an activity does when it is cancelled."""
+
+OnExhausted: TypeAlias = Literal["fail", "pause"]
+"""What becomes of an activity that failed for good: its caller is told, or an operator is asked."""
 
 MAX_SECONDS = 3_000 * 365.25 * 24 * 3600
 """Longest duration: three thousand years, so that every instant stays a valid ``datetime``."""
@@ -54,6 +65,11 @@ def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int 
         raise ValueError(f"{attribute.name} must be at least 1, not {value}; None is without end")
 
 
+def _whole(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if type(value) is not int:
+        raise TypeError(f"{attribute.name} is a whole number, not {value!r}")
+
+
 def _factor(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
     if not 1 <= value < math.inf:
         raise ValueError(f"{attribute.name} must be at least 1 and finite, not {value}")
@@ -76,6 +92,8 @@ class RetryPolicy:
         backoff: factor from one interval to the next.
         max_interval: seconds; no interval is longer.
         non_retryable: type names of exceptions that end the attempts at once.
+        on_exhausted: when there is no further attempt, ``fail``, or ``pause`` the call until an
+            operator has it tried again or supplies its outcome. The run goes on beside it.
     """
 
     max_attempts: int | None = attrs.field(default=5, validator=_at_least_one)
@@ -83,6 +101,9 @@ class RetryPolicy:
     backoff: float = attrs.field(default=2.0, converter=float, validator=_factor)
     max_interval: float = attrs.field(default=100.0, converter=seconds)
     non_retryable: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    on_exhausted: OnExhausted = attrs.field(
+        default="fail", validator=attrs.validators.in_(get_args(OnExhausted))
+    )
 
     def delay_after(self, attempt: int, failure: Failure, *, non_retryable: bool) -> float | None:
         """Seconds until the attempt after ``attempt``; None when there is none.
@@ -145,6 +166,7 @@ class ActivityOptions:
         limit: what its attempts share with others.
         on_cancel: ``wait`` for the outcome of an activity that is to stop, or ``abandon`` it.
         cancel_grace: seconds for which the outcome is waited for; None for as long as it takes.
+        priority: of two attempts that wait for a limit the higher one begins first.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -171,3 +193,4 @@ class ActivityOptions:
     cancel_grace: float | None = attrs.field(
         default=None, converter=attrs.converters.optional(seconds)
     )
+    priority: int = attrs.field(default=0, validator=_whole)

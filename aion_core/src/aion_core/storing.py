@@ -127,8 +127,11 @@ def require_limit(limit: int) -> None:
     """Refuse a page without rows.
 
     Raises:
-        ValueError: the limit is less than 1.
+        TypeError: the limit is no number.
+        ValueError: it is less than 1.
     """
+    if not isinstance(limit, int):
+        raise TypeError(f"limit is a number of rows, not {limit!r}")
     if limit < 1:
         raise ValueError(f"a page holds at least 1 row, not {limit}")
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from aion_core import events
 from aion_core.authoring.activities import Activity, activity
-from aion_core.authoring.attempt import ActivityInfo, activity_info, heartbeat, last_heartbeat
+from aion_core.authoring.attempt import (
+    ActivityInfo,
+    activity_info,
+    check_cancelled,
+    heartbeat,
+    last_heartbeat,
+    resource,
+)
 from aion_core.authoring.changes import patched, side_effect
 from aion_core.authoring.children import ChildHandle
 from aion_core.authoring.concurrency import gather, map, race  # noqa: A004
@@ -28,9 +35,11 @@ from aion_core.authoring.timing import (
 )
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow, workflow
-from aion_core.contracts import EventStore, RunFilter, RunPage
+from aion_core.contracts import EventStore, FeedItem, RunFilter, RunPage
 from aion_core.errors import (
     ActivityError,
+    ActivityNotFoundError,
+    ActivityNotHeldError,
     AionError,
     ApplicationError,
     BrokenResourceError,
@@ -44,6 +53,8 @@ from aion_core.errors import (
     FencedError,
     HistoryShapeError,
     InvalidIdError,
+    Lagged,
+    NoAnswerError,
     NonDeterminismError,
     NotInWorkflowError,
     PayloadError,
@@ -79,25 +90,34 @@ from aion_core.machine.scopes import CancelScope
 from aion_core.machine.sync import Event, Lock, Semaphore
 from aion_core.machine.tasks import checkpoint
 from aion_core.plugins import PluginManager
-from aion_core.policies import RetryPolicy
+from aion_core.policies import Limit, Rate, RetryPolicy
 from aion_core.status import WorkflowStatus
+from aion_runtime.client import Client
 from aion_runtime.clock import Clock, SystemClock
 from aion_runtime.engine import Engine
+from aion_runtime.engine_thread import BlockingHandle, EngineThread
+from aion_runtime.explaining import Explanation
 from aion_runtime.handles import WorkflowHandle
 from aion_runtime.opening import open_engine, open_store
+from aion_runtime.opening_client import open_client
 from aion_runtime.recovery.startup import StartupReport
+from aion_runtime.wording import PendingFor
 
 __all__ = [
     "Activity",
     "ActivityError",
     "ActivityInfo",
+    "ActivityNotFoundError",
+    "ActivityNotHeldError",
     "AionError",
     "ApplicationError",
+    "BlockingHandle",
     "BrokenResourceError",
     "CancelScope",
     "Cancelled",
     "ChildHandle",
     "ChildWorkflowError",
+    "Client",
     "Clock",
     "ClosedResourceError",
     "ConfigError",
@@ -105,24 +125,32 @@ __all__ = [
     "EndOfChannel",
     "Engine",
     "EngineStoppedError",
+    "EngineThread",
     "Event",
     "EventStore",
+    "Explanation",
     "Failure",
+    "FeedItem",
     "FencedError",
     "HistoryShapeError",
     "InvalidIdError",
+    "Lagged",
+    "Limit",
     "Lock",
     "MemoryReceiveChannel",
     "MemorySendChannel",
     "NamedTimer",
+    "NoAnswerError",
     "NonDeterminismError",
     "NotInWorkflowError",
     "Nursery",
     "PayloadError",
+    "PendingFor",
     "PluginError",
     "PluginManager",
     "Query",
     "QueryError",
+    "Rate",
     "RetryPolicy",
     "RunFilter",
     "RunPage",
@@ -156,6 +184,7 @@ __all__ = [
     "WouldBlock",
     "activity",
     "activity_info",
+    "check_cancelled",
     "checkpoint",
     "events",
     "fail_after",
@@ -167,12 +196,14 @@ __all__ = [
     "map",
     "move_on_after",
     "now",
+    "open_client",
     "open_engine",
     "open_memory_channel",
     "open_nursery",
     "open_store",
     "patched",
     "race",
+    "resource",
     "rng",
     "saga",
     "set_attributes",

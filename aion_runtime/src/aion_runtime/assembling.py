@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from aion_core.authoring.resources import Resources
 from aion_core.authoring.workflows import Workflow
 from aion_core.contracts import (
     ActiveWorkflowRecoverySeam,
@@ -24,7 +26,16 @@ from aion_runtime.configuration import Configuration, load_configuration
 from aion_runtime.guard import Guard
 from aion_runtime.observing import Observers
 
-__all__ = ["Choices", "NonDeterminismPolicy", "Parts", "assemble", "installed_plugins", "store_url"]
+__all__ = [
+    "Choices",
+    "ClientParts",
+    "NonDeterminismPolicy",
+    "Parts",
+    "assemble",
+    "assemble_client",
+    "installed_plugins",
+    "store_url",
+]
 
 NonDeterminismPolicy: TypeAlias = Literal["hold", "fail"]
 """What becomes of a run whose code does not fit its history.
@@ -33,6 +44,8 @@ NonDeterminismPolicy: TypeAlias = Literal["hold", "fail"]
 """
 
 T = TypeVar("T")
+
+logger = logging.getLogger("aion_runtime")
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +62,7 @@ class Choices:
     on_nondeterminism: NonDeterminismPolicy = "hold"
     settings: Mapping[str, Mapping[str, object]] | None = None
     activation_time_limit: float = 1.0
+    resources: tuple[object, ...] = ()
     replay_check: bool = False
     dev_mode: bool | None = None
 
@@ -83,6 +97,7 @@ class Parts:
     observers: Observers
     fails_on_violation: bool
     guard: Guard
+    resources: Resources
     replay_check: bool
 
 
@@ -97,17 +112,9 @@ def assemble(choices: Choices) -> Parts:
         raise ConfigError(
             f"on_nondeterminism is 'hold' or 'fail', not {choices.on_nondeterminism!r}"
         )
-    configuration = choices.configuration()
-    plugins = choices.plugins or installed_plugins(configuration)
-    settings = configuration.plugin_settings
-    plugins.check_settings(settings)
-    converter = PayloadConverter(plugins.payload_codecs(configuration.payload_codecs, settings))
-    plugins.configure_converter(converter)
-    catalog = WorkflowCatalog(
-        [*choices.workflows, *plugins.workflows()],
-        converter,
-        on_version_mismatch=choices.on_version_mismatch,
-    )
+    shared = assemble_client(choices)
+    configuration, plugins, catalog = shared.configuration, shared.plugins, shared.catalog
+    converter, settings = shared.converter, configuration.plugin_settings
     guard = Guard(
         activation_time_limit=choices.activation_time_limit,
         strict=sys.flags.dev_mode if configuration.dev_mode is None else configuration.dev_mode,
@@ -130,13 +137,61 @@ def assemble(choices: Choices) -> Parts:
         observers=Observers(plugins.observers(settings)),
         fails_on_violation=choices.on_nondeterminism == "fail",
         guard=guard,
+        resources=Resources(choices.resources),
         replay_check=choices.replay_check,
     )
 
 
+@attrs.frozen(kw_only=True)
+class ClientParts:
+    """What a client has of the parts of an engine."""
+
+    configuration: Configuration
+    plugins: PluginManager
+    catalog: WorkflowCatalog
+    converter: PayloadConverter
+
+
+def assemble_client(choices: Choices) -> ClientParts:
+    """Make the parts of a client.
+
+    Raises:
+        ConfigError: something is chosen that is not there.
+        PluginError: a plugin cannot be loaded, or fails.
+    """
+    configuration = choices.configuration()
+    plugins = choices.plugins or installed_plugins(configuration)
+    settings = configuration.plugin_settings
+    plugins.check_settings(settings)
+    converter = PayloadConverter(plugins.payload_codecs(configuration.payload_codecs, settings))
+    plugins.configure_converter(converter)
+    return ClientParts(
+        configuration=configuration,
+        plugins=plugins,
+        catalog=WorkflowCatalog(
+            [*choices.workflows, *plugins.workflows()],
+            converter,
+            on_version_mismatch=choices.on_version_mismatch,
+        ),
+        converter=converter,
+    )
+
+
 def installed_plugins(configuration: Configuration) -> PluginManager:
-    """All that is installed and not disabled. Raises `PluginError`."""
-    return PluginManager.installed(disabled=configuration.disabled_plugins)
+    """All that is installed and not disabled.
+
+    Raises:
+        ConfigError: what is to be disabled is nearly the name of a plugin that is installed.
+        PluginError: a plugin cannot be loaded.
+    """
+    plugins = PluginManager.installed(disabled=configuration.disabled_plugins)
+    for name in plugins.check_disabled():
+        logger.warning(
+            "the plugin %r is to be disabled (%s), but is not installed: that changes nothing",
+            name,
+            configuration.source("disabled_plugins"),
+        )
+    return plugins
 
 
 def store_url(configuration: Configuration) -> str:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import attrs
 import trio
 
 from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.authoring.resources import Resources
 from aion_core.contracts import ActivityAttempt
 from aion_core.events import ActivityFailed, ActivityScheduled
 from aion_core.failures import Failure, timeout_failure
 from aion_core.machine.arrivals import AttemptFailed
 from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.alarms import Alarm, Alarms
+from aion_runtime.asyncio_loop import AsyncioLoop
+from aion_runtime.slots import Slot
 from aion_runtime.time_limits import TimeLimits
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "Surroundings"]
+
+
+@attrs.frozen
+class Surroundings:
+    """What an engine has for its activities.
+
+    Attributes:
+        asyncio_loop: for those that need one.
+        resources: what they share.
+        asyncio_was_kept: has the asyncio loop stood still within the last so many seconds?
+    """
+
+    asyncio_loop: AsyncioLoop
+    resources: Resources
+    asyncio_was_kept: Callable[[float], bool]
 
 
 class Attempt(ActivityAttempt):
@@ -28,6 +47,8 @@ class Attempt(ActivityAttempt):
     Args:
         former: how the attempt before it failed.
         keep: takes the details of a heartbeat, in the event loop's thread.
+        surroundings: what the engine has for its activities.
+        slot: what it holds of its limits; None when it has none.
 
     Attributes:
         scheduled: the event that called the activity.
@@ -50,6 +71,8 @@ class Attempt(ActivityAttempt):
         converter: PayloadConverter,
         delays: Alarms[float],
         keep: Callable[[Attempt, Payload], None],
+        surroundings: Surroundings,
+        slot: Slot | None = None,
     ) -> None:
         self.info = info
         self.definition = definition
@@ -57,6 +80,7 @@ class Attempt(ActivityAttempt):
         self.options = scheduled.options
         self.converter = converter
         self.cancel_scope = trio.CancelScope()
+        self.resources = surroundings.resources
         self.last_heartbeat = None if former is None else former.heartbeat
         self.scheduled = scheduled
         self.details: Payload | None = None
@@ -67,7 +91,11 @@ class Attempt(ActivityAttempt):
         self._former = former
         self._delays = delays
         self._keep = keep
-        self._limits = TimeLimits(self.options, info.activity_type, delays, self._time_out)
+        self._surroundings = surroundings
+        self.slot = slot
+        self._limits = TimeLimits(
+            self.options, info.activity_type, delays, self._time_out, self._could_speak
+        )
         self._grace: Alarm | None = None
         self._token = trio.lowlevel.current_trio_token()
 
@@ -76,11 +104,39 @@ class Attempt(ActivityAttempt):
         """Which attempt of its activity."""
         return self.info.attempt
 
+    @property
+    def is_to_stop(self) -> bool:
+        # Not by its scope: only the event loop's thread may ask that.
+        return not self.wanted or self.ended or self.timed_out is not None
+
+    @property
+    def silence(self) -> AttemptFailed | None:
+        """How it has failed because it kept its event loop and was silent for too long."""
+        blame = self._limits.blame
+        return None if blame is None else AttemptFailed(blame)
+
+    def keeps_its_loop(self, seconds: float, stack: Callable[[], str]) -> bool:
+        """A thread has seen it keep its event loop for so long: is it too silent by that?
+
+        True once.
+        """
+        return not self.ended and self._limits.keeps_loop(seconds, stack)
+
+    async def call_on_asyncio(
+        self, function: Callable[..., Coroutine[Any, Any, object]], arguments: Mapping[str, object]
+    ) -> object:
+        self.waits()
+        name = f"activity {self.info.activity_type} of {self.info.workflow_id}"
+        loop = self._surroundings.asyncio_loop
+        return await loop.call(function, arguments, self._began_on_asyncio, name)
+
     def waits(self) -> None:
         self.stop_clock()
+        if self.slot is not None:
+            self.slot.hold_back()
 
     def began(self) -> None:
-        if not self._limits.are_set:
+        if not self._limits.are_set and self.slot is None:
             return
         if trio.lowlevel.in_trio_run():
             self.start_clock()
@@ -101,18 +157,22 @@ class Attempt(ActivityAttempt):
         self.ended = True
         self.stop_clock()
         self._stop_grace()
+        if self.slot is not None:
+            self.slot.end()
 
     def start_clock(self) -> None:
         """The time it may take, and may be silent, runs from now."""
         if not self.ended:
             self._limits.start()
+            if self.slot is not None:
+                self.slot.begin()
 
     def stop_clock(self) -> None:
         """No time runs; it has ended, or waits."""
         self._limits.stop()
 
     def request_cancel(self) -> None:
-        """Ask it to stop. A thread cannot be: what it did is waited for."""
+        """Ask it to stop. A thread is asked when it asks itself: what it did is waited for."""
         self.wanted = False
         if self.definition.is_async:
             self.cancel_scope.cancel()
@@ -139,6 +199,14 @@ class Attempt(ActivityAttempt):
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+
+    def _began_on_asyncio(self) -> None:
+        # Unlike a thread of its own that loop must not wait: others are on it.
+        self._token.run_sync_soon(self.start_clock)
+
+    def _could_speak(self, seconds: float) -> bool:
+        is_on_asyncio = not self.is_in_thread and self.definition.loop == "asyncio"
+        return not (is_on_asyncio and self._surroundings.asyncio_was_kept(seconds))
 
     def _take_heartbeat(self, details: Payload) -> None:
         # Else it would pass for one of the next attempt, or of another run's activity.

@@ -10,28 +10,35 @@ import trio
 
 from aion_core.authoring.activities import Activity, ActivityInfo
 from aion_core.contracts import ActivityAttempted, LiveExecutor
-from aion_core.failures import timeout_failure
+from aion_core.events import ActivityScheduled
 from aion_core.history import ActivityRow
-from aion_core.ids import ActivityId, RunId, WorkflowId
+from aion_core.ids import ActivityId, WorkflowId
+from aion_core.machine.activity_calls import ActivityDefinition
 from aion_core.machine.arrivals import (
     OUTCOME_UNKNOWN,
     STILL_RUNNING,
-    ActivityOutcome,
     Arrival,
     AttemptCancelled,
-    AttemptFailed,
-    Redelivery,
 )
 from aion_core.machine.judging import MAX_DELIVERIES
 from aion_core.machine.run import Run
 from aion_core.payloads import PayloadConverter
 from aion_runtime.alarms import Alarms
-from aion_runtime.attempt import Attempt
+from aion_runtime.attempt import Attempt, Surroundings
+from aion_runtime.attempt_arrivals import (
+    ending_of,
+    out_of_time,
+    outcome_of,
+    redelivery_of,
+    run_id_of,
+    start_of,
+)
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry, Stage
-from aion_runtime.executing import AttemptOutcome, execute, word_for
+from aion_runtime.executing import execute, word_for
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.observing import Observers
+from aion_runtime.turns import Turns
 
 __all__ = ["AttemptManager"]
 
@@ -50,6 +57,9 @@ class AttemptManager:
         wake: has a workflow loaded, and so everything considered that it needs.
         heartbeats: keeps what they say while they run.
         observers: told of each that has ended.
+        surroundings: what the engine has for them.
+        turns_of: makes what says who may begin that is under a limit; it is given what has an
+            activity considered again.
         after_crash: the former process may have been killed by one of its attempts. Each attempt
             that may have been under way is then handed out again, with a record of that; and for
             the last time one after the other, which tells those apart that went through the same
@@ -68,6 +78,8 @@ class AttemptManager:
         wake: Callable[[WorkflowId], None],
         heartbeats: Heartbeats,
         observers: Observers,
+        surroundings: Surroundings,
+        turns_of: Callable[[Callable[[Entry, ActivityId], None]], Turns],
         *,
         after_crash: bool,
     ) -> None:
@@ -81,6 +93,8 @@ class AttemptManager:
         self._wake = wake
         self._heartbeats = heartbeats
         self._observers = observers
+        self._surroundings = surroundings
+        self.turns = turns_of(self._consider_at_rest)
         self._after_crash = after_crash
         self._opened_at = clock.now()
         self._suspects: dict[Suspect, Entry] = {}
@@ -102,7 +116,8 @@ class AttemptManager:
             entry.inherited = {
                 row.activity_id: row
                 for row in rows.values()
-                if row.next_attempt_at is None or row.next_attempt_at <= self._opened_at
+                if not row.held
+                and (row.next_attempt_at is None or row.next_attempt_at <= self._opened_at)
             }
         for alarm in entry.deadlines.values():
             # Set anew below: one of a former run's activity is not of this run's with the same id.
@@ -120,6 +135,8 @@ class AttemptManager:
             row = rows.get(activity_id)
             if row is None or row.scheduled_seq != inherited.scheduled_seq:
                 self.forget(entry, activity_id, is_over=True)
+        if entry.waiting:
+            self.turns.resume(entry)
         for activity_id in tuple(rows):
             self.consider(entry, activity_id)
 
@@ -150,21 +167,38 @@ class AttemptManager:
                 else AttemptCancelled(OUTCOME_UNKNOWN)
             )
             self.forget(entry, activity_id)
-            self._post(entry.workflow_id, _outcome(run, row, outcome))
+            self._post(entry.workflow_id, outcome_of(run, row, outcome))
         elif is_late:
             self.forget(entry, activity_id)
-            self._post(entry.workflow_id, _outcome(run, row, _out_of_time(run, row)))
+            self._post(entry.workflow_id, outcome_of(run, row, out_of_time(run, row)))
+        elif row.held:
+            return  # until an operator says what is to become of it
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
             self._plan(entry, row)
         elif self._accepting:
             if inherited is not None and self._waits_for_its_turn(entry, inherited, row):
                 return
+            scheduled, definition = run.call_of(row)
+            is_limited = scheduled.options.limit is not None or self.turns.has_total
+            if is_limited and not self.turns.has_turn(entry, row, scheduled):
+                return
             if self._after_crash and inherited is not None and inherited.delivery == row.delivery:
                 # It may have been under way when the process died, so this delivery is recorded
                 # before it begins: an activity that kills its process must not do so for ever.
-                self._post(entry.workflow_id, _redelivery(row))
+                self._post(entry.workflow_id, redelivery_of(row))
+            elif (
+                is_limited and row.rate is not None and not self.turns.is_noted(entry, activity_id)
+            ):
+                # Recorded before it begins, a restart cannot make the limit forget it.
+                if self.turns.ask_once(entry, activity_id):
+                    self._post(entry.workflow_id, start_of(row))
             else:
-                self._begin(entry, run, row)
+                self._begin(entry, run, row, scheduled, definition, is_limited=is_limited)
+
+    def delivered(self, entry: Entry, activity_id: ActivityId) -> None:
+        """It is recorded that the current attempt of an activity begins; it may do so now."""
+        self.turns.note(entry, activity_id)
+        self.consider(entry, activity_id)
 
     def forget(self, entry: Entry, activity_id: ActivityId, *, is_over: bool = False) -> None:
         """The activity's outcome, or the failure of its current attempt, is recorded.
@@ -172,7 +206,11 @@ class AttemptManager:
         Args:
             is_over: so it is although the run, or the next one, has an activity with this id.
         """
-        entry.running.pop(activity_id, None)
+        attempt = entry.running.pop(activity_id, None)
+        if attempt is not None and not attempt.ended:
+            attempt.drop()  # somebody else has said how it ended
+        if activity_id in entry.waiting:
+            self.turns.leave(entry, activity_id)
         entry.inherited.pop(activity_id, None)
         is_over |= entry.run is None or activity_id not in entry.run.projection.activities
         deadline = entry.deadlines.pop(activity_id, None) if is_over else None
@@ -192,10 +230,11 @@ class AttemptManager:
         known = *entry.running, *entry.planned, *entry.inherited, *entry.deadlines
         for activity_id in known:
             self.forget(entry, activity_id, is_over=True)
-        self.dismiss_suspects(entry)
+        self.dismiss(entry)
 
-    def dismiss_suspects(self, entry: Entry) -> None:
+    def dismiss(self, entry: Entry) -> None:
         """The run takes no attempts any more: nobody is to wait for its."""
+        self.turns.leave_all(entry)
         for suspect in [each for each, of in self._suspects.items() if of is entry]:
             del self._suspects[suspect]
         if self._tried is not None and self._tried[0] == entry.workflow_id:
@@ -204,6 +243,7 @@ class AttemptManager:
     async def drain(self) -> None:
         """Begin nothing more, and wait until every attempt under way has ended."""
         self._accepting = False
+        self.turns.close()
         while self._count:
             self._idle = trio.Event()
             await self._idle.wait()
@@ -216,7 +256,7 @@ class AttemptManager:
         def give_up() -> None:
             attempt.dropped = True
             outcome = AttemptCancelled(STILL_RUNNING)
-            self._post(entry.workflow_id, _outcome_of(attempt, outcome))
+            self._post(entry.workflow_id, ending_of(attempt, outcome))
 
         if attempt.options.cancel_grace is not None:
             attempt.give_grace(attempt.options.cancel_grace, give_up)
@@ -284,12 +324,20 @@ class AttemptManager:
             entry.deadlines[activity_id] = self._alarms.set(deadline, end)
         return False
 
-    def _begin(self, entry: Entry, run: Run, row: ActivityRow) -> None:
-        scheduled, definition = run.call_of(row)
+    def _begin(
+        self,
+        entry: Entry,
+        run: Run,
+        row: ActivityRow,
+        scheduled: ActivityScheduled,
+        definition: ActivityDefinition,
+        *,
+        is_limited: bool,
+    ) -> None:
         attempt = Attempt(
             info=ActivityInfo(
                 workflow_id=entry.workflow_id,
-                run_id=_run_id(run),
+                run_id=run_id_of(run),
                 activity_id=row.activity_id,
                 activity_type=row.activity_type,
                 attempt=row.attempt,
@@ -300,6 +348,8 @@ class AttemptManager:
             converter=self._converter,
             delays=self._delays,
             keep=self._heartbeats.keep,
+            surroundings=self._surroundings,
+            slot=self.turns.take(entry, row.activity_id) if is_limited else None,
         )
         # What an attempt has said that failed is in its failure; what one has said that a former
         # process may have begun is in the store.
@@ -307,6 +357,9 @@ class AttemptManager:
             row.attempt == 1 or attempt.last_heartbeat is not None
         )
         entry.running[row.activity_id] = attempt
+        planned = entry.planned.pop(row.activity_id, None)
+        if planned is not None:
+            planned.cancel()  # an operator did not want to wait for its time
         self._count += 1
         name = f"activity {row.activity_type} of {entry.workflow_id}"
         self._nursery.start_soon(self._run, entry, attempt, is_informed, name=name)
@@ -329,53 +382,11 @@ class AttemptManager:
             self._observers.attempted(ActivityAttempted(attempt.info, word, took))
         # The attempt stays among the running ones until its outcome is recorded: an entry
         # that is loaded again meanwhile must not begin it a second time.
-        self._post(entry.workflow_id, _outcome_of(attempt, outcome))
+        self._post(entry.workflow_id, ending_of(attempt, outcome))
+        if attempt.slot is not None:
+            attempt.slot.pass_on()
 
 
 def _resident(entry: Entry) -> Run:
     assert entry.run is not None
     return entry.run
-
-
-def _run_id(run: Run) -> RunId:
-    assert run.projection.summary is not None
-    return run.projection.summary.run_id
-
-
-def _redelivery(row: ActivityRow) -> Redelivery:
-    return Redelivery(
-        activity_id=row.activity_id,
-        scheduled_seq=row.scheduled_seq,
-        attempt=row.attempt,
-        delivery=row.delivery,
-    )
-
-
-def _outcome_of(attempt: Attempt, outcome: AttemptOutcome) -> ActivityOutcome:
-    return ActivityOutcome(
-        run_id=attempt.info.run_id,
-        activity_id=attempt.info.activity_id,
-        scheduled_seq=attempt.scheduled.seq,
-        attempt=attempt.number,
-        outcome=outcome,
-        heartbeat=attempt.details,
-    )
-
-
-def _out_of_time(run: Run, row: ActivityRow) -> AttemptFailed:
-    """How an activity fails of which no attempt is under way when the time for all is over."""
-    scheduled, _ = run.call_of(row)
-    limit, former = scheduled.options.schedule_to_close, run.former_of(row)
-    assert limit is not None
-    cause = None if former is None else former.error
-    return AttemptFailed(timeout_failure(limit, "schedule_to_close", cause), non_retryable=True)
-
-
-def _outcome(run: Run, row: ActivityRow, outcome: AttemptOutcome) -> ActivityOutcome:
-    return ActivityOutcome(
-        run_id=_run_id(run),
-        activity_id=row.activity_id,
-        scheduled_seq=row.scheduled_seq,
-        attempt=row.attempt,
-        outcome=outcome,
-    )

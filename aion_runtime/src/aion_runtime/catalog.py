@@ -23,6 +23,7 @@ from aion_core.errors import (
 from aion_core.events import UNVERSIONED
 from aion_core.ids import PackageVersion
 from aion_core.payloads import PayloadConverter
+from aion_core.policies import Limit
 from aion_runtime.hashing.packages import SourceReader
 from aion_runtime.versions import workflow_code
 
@@ -112,6 +113,14 @@ class WorkflowCatalog:
         """Whether this definition is in it, or the same one imported as another module."""
         known = self._definitions.get(definition.name)
         return known is not None and _is_same(known, definition)
+
+    def limits(self) -> dict[str, Limit]:
+        """The limit of each workflow that has one, under all of its names."""
+        return {
+            name: definition.limit
+            for name, definition in self._definitions.items()
+            if definition.limit is not None
+        }
 
     def version_of(self, workflow_type: str) -> PackageVersion:
         """The content hash of a type's loaded code, or ``unversioned``.

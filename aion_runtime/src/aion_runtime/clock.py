@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import trio
 
-__all__ = ["Clock", "SystemClock", "WorkSlice", "cpu_time_of"]
+__all__ = ["Clock", "SystemClock", "WorkSlice", "cpu_time_of", "real_seconds"]
 
 HANDOVER_S = 0.00005
 """Seconds in which a thread takes over."""
@@ -36,6 +36,12 @@ class Clock(ABC):
     @abstractmethod
     async def sleep_until_monotonic(self, instant: float) -> None:
         """Return when `monotonic` has come so far; a checkpoint in any case."""
+
+    async def nap(self, seconds: float) -> None:
+        """Let real seconds pass on every clock: for looking now and then at what others do, whose
+        time does not jump with ours.
+        """
+        await trio.sleep(seconds)
 
 
 class SystemClock(Clock):
@@ -108,3 +114,8 @@ def cpu_time_of(thread: int) -> Callable[[], float]:
         return time.monotonic
     clock_id = find(thread)
     return lambda: time.clock_gettime(clock_id)
+
+
+def real_seconds() -> float:
+    """Seconds since some moment, from any thread: for who watches this process, on any clock."""
+    return time.perf_counter()

@@ -11,40 +11,52 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+import attrs
 import trio
 
 from aion_core import events as e
 from aion_core.contracts import Message, StoreWriter
 from aion_core.errors import (
+    ActivityNotHeldError,
     AionError,
     CorruptHistoryError,
     EngineStoppedError,
     FencedError,
     StoreError,
+    WorkflowClosedError,
     WorkflowStuckError,
 )
 from aion_core.history.statuses import CLOSED_BY
-from aion_core.ids import WorkflowId
-from aion_core.machine.arrivals import Arrival, Redelivery, StartRequest
+from aion_core.ids import START_TIMER, WorkflowId
+from aion_core.machine.arrivals import (
+    Arrival,
+    AttemptStart,
+    Redelivery,
+    RetryRequest,
+    StartRequest,
+    TimerDue,
+)
 from aion_core.machine.run import LATER, Refusal, Run, Step
 from aion_core.machine.updates import unanswered
 from aion_core.payloads import Payload
+from aion_runtime.admission import Admission
 from aion_runtime.answers import Answers
 from aion_runtime.asking import Question
 from aion_runtime.attempts import AttemptManager
 from aion_runtime.clock import Clock
 from aion_runtime.closings import Closings
+from aion_runtime.custody import Custody
 from aion_runtime.entries import Entry, Mail, Receipt, Stage
 from aion_runtime.holding import Holder
 from aion_runtime.in_hand import InHand
-from aion_runtime.keeping import EndedOutside
-from aion_runtime.letters import arrival_in, outgoing_message
+from aion_runtime.letters import arrival_in, is_kept_signal, outgoing_message
 from aion_runtime.observing import Observers
 from aion_runtime.replay_check import ReplayCheck
 from aion_runtime.residents import Residents
 from aion_runtime.saying import say
+from aion_runtime.timers import due_of
 from aion_runtime.waking import Waker
-from aion_runtime.writing import Stepped, is_undue, write_steps
+from aion_runtime.writing import Stepped, answers_to, is_undue, write_steps
 
 __all__ = ["Dispatcher"]
 
@@ -63,6 +75,7 @@ class Dispatcher:
     Attributes:
         closings: who waits for the end of which workflow.
         answers: who waits for the answer to which update.
+        custody: what is kept for runs that are stuck.
     """
 
     def __init__(
@@ -77,8 +90,10 @@ class Dispatcher:
         clock: Clock,
         on_fenced: Callable[[FencedError], None],
         replay_check: ReplayCheck | None,
+        admission: Admission,
     ) -> None:
         self._writer = writer
+        self._admission = admission
         self._replay_check = replay_check
         self._residents = residents
         self._waker = waker
@@ -92,12 +107,23 @@ class Dispatcher:
         self._in_hand = InHand()
         self.closings = closings
         self.answers = answers
+        self.custody = Custody(
+            self._in_hand,
+            residents,
+            waker,
+            holder,
+            observers,
+            self.deliver,
+            self._post,
+            self._announce_end,
+        )
 
     def connect(self, attempts: AttemptManager, arm_timer: Callable[[datetime], None]) -> None:
         """Say who acts on what has been recorded. Called once, before the loops run."""
         self._attempts = attempts
         self._arm_timer = arm_timer
-        self._holder.connect(attempts)
+        self._holder.connect(attempts, self._admission.held)
+        self._admission.connect(self.fire)
         self._waker.connect(self._take_over, self.deliver, self._in_hand.settle)
 
     @property
@@ -111,16 +137,21 @@ class Dispatcher:
         """Hand an arrival over; it is taken in one of the next steps of its workflow."""
         self._post(workflow_id, Mail(arrival, receipt))
 
-    def deliver(self, message: Message) -> None:
-        """Hand over what a message brings, once; the message is consumed with it."""
+    def deliver(self, message: Message, arrival: Arrival | None = None) -> None:
+        """Hand over what a message brings, once; the message is consumed with it.
+
+        Args:
+            arrival: what it brings, if that has been looked at already.
+        """
         if not self._in_hand.take(message.message_id):
             return
         try:
-            arrival = arrival_in(message)
+            arrival = arrival or arrival_in(message)
         except CorruptHistoryError as error:
             logger.error("a message is left where it is: %s", error)
             return
-        self._post(message.target, Mail(arrival, message_id=message.message_id))
+        is_asked = message.source is None and not is_kept_signal(message)
+        self._post(message.target, Mail(arrival, None, message.message_id, is_asked))
 
     async def ask(self, workflow_id: WorkflowId, query: str) -> Payload | None:
         """The answer to a query by what is durable of a run; None when it has ended.
@@ -151,13 +182,33 @@ class Dispatcher:
             return
         entry = self._residents.entry_of(workflow_id)
         if entry.stage is Stage.STUCK:
-            self._holder.take(entry, mail)
+            if isinstance(mail.arrival, RetryRequest):
+                self._holder.try_again(entry, mail)
+            else:
+                self._holder.take(entry, mail)
             return
         entry.mailbox.append(mail)
         if entry.stage is Stage.COLD:
             self._waker.queue(entry)
         elif entry.stage is Stage.IDLE:
             self._queue_step(entry)
+
+    def fire(self, workflow_id: WorkflowId, due: TimerDue) -> bool:
+        """Hand over that a timer is due, once; False if the run cannot take it, or is a start
+        whose turn has not come.
+
+        As long as that is not recorded the store names the timer whenever it is asked, and of
+        thousands that are due together a few are recorded between one question and the next.
+        """
+        if due.timer_id == START_TIMER and not self._admission.may_fire(workflow_id, due):
+            return False
+        entry = self._residents.entry_of(workflow_id)
+        if entry.stage is Stage.STUCK:
+            return False
+        if due.started_seq not in entry.due_timers:
+            entry.due_timers.add(due.started_seq)
+            self.post(workflow_id, due)
+        return True
 
     def wake(self, workflow_id: WorkflowId) -> None:
         """Bring a workflow into memory, if it is not there, and do what its activities need."""
@@ -208,13 +259,22 @@ class Dispatcher:
         """The entry is in memory."""
         entry.stage = Stage.IDLE
         # Asked for again below, unless it was recorded and only the answer lost.
-        entry.mailbox = [mail for mail in entry.mailbox if not isinstance(mail.arrival, Redelivery)]
+        entry.mailbox = [
+            mail
+            for mail in entry.mailbox
+            if not isinstance(mail.arrival, Redelivery | AttemptStart)
+        ]
         stepped, entry.doubted = entry.doubted, None
         if stepped is not None:
             self._adopt(stepped)
+        self._admission.found(entry.workflow_id, run)
         self._attempts.resume(entry)
+        now = self._clock.now()
         for timer in run.projection.timers.values():
-            self._arm_timer(timer.fire_at)
+            if timer.fire_at > now:
+                self._arm_timer(timer.fire_at)
+            else:
+                self.fire(entry.workflow_id, due_of(timer))
         self._go_on(entry, run)
 
     def _adopt(self, stepped: Stepped) -> None:
@@ -228,24 +288,14 @@ class Dispatcher:
         self._observers.committed(stepped.step.events)
         for event in stepped.step.events:
             self._tell(event)
+            if isinstance(event, e.ActivityStarted):
+                self._attempts.turns.note(entry, event.activity_id)
         for mail, refusal in zip(stepped.mails, stepped.step.refusals, strict=True):
             self._settle(entry, mail, refusal)
         say(stepped.lines, entry.workflow_id)
 
-    def ended_outside(self, ended: EndedOutside) -> None:
-        """A stuck run has been ended without its code."""
-        workflow_id = ended.terminal.workflow_id
-        self._holder.release(self._residents.entry_of(workflow_id))
-        self._observers.committed([ended.terminal])
-        self._announce_end(workflow_id, ended.terminal)
-        if ended.consumed is not None:
-            self._in_hand.settle(ended.consumed)
-        for message in ended.waiting:
-            self._in_hand.settle(message.message_id)
-        for message in (*ended.waiting, *ended.posts):
-            self.deliver(message)
-
     def _announce_end(self, workflow_id: WorkflowId, terminal: e.HistoryEvent) -> None:
+        self._admission.ended(workflow_id)
         self.closings.announce(workflow_id, terminal)
         closed = unanswered(workflow_id, CLOSED_BY[type(terminal)].value)
         self.answers.fail(workflow_id, closed)
@@ -259,7 +309,7 @@ class Dispatcher:
         if run.terminal is not None:
             self._attempts.stop_all(entry)
             self._announce_end(entry.workflow_id, run.terminal)
-        if entry.later and not run.is_continuing:
+        if entry.later and not run.puts_off:
             entry.mailbox[:0], entry.later = entry.later, []
         if entry.mailbox or run.is_ahead:
             if entry.stage is not Stage.READY:
@@ -303,6 +353,8 @@ class Dispatcher:
         if any(isinstance(mail.arrival, StartRequest) for mail in entry.mailbox):
             entry.mailbox[:0] = self._in_hand.take_postponed(entry.workflow_id)
         mails = entry.take_mail()
+        if self._admission.is_on and run.projection.summary is None:
+            mails = [self._admitted(entry.workflow_id, mail) for mail in mails]
         entry.stage = Stage.WRITING
         try:
             step = run.step((mail.arrival for mail in mails), self._clock.now())
@@ -312,11 +364,26 @@ class Dispatcher:
             stepped.append(Stepped(entry, mails, Step([], 0, [])))
             raise
         else:
+            for index, mail in enumerate(mails):
+                # Tried again, the run may have nothing more to be retried, or have ended.
+                is_moot = isinstance(
+                    step.refusals[index], ActivityNotHeldError | WorkflowClosedError
+                )
+                if mail.frees and is_moot:
+                    step.refusals[index] = None
             posts = [
                 outgoing_message(entry.workflow_id, each, self._clock.now())
                 for each in step.outgoing
             ]
-            stepped.append(Stepped(entry, mails, step, posts, run.take_log_lines()))
+            answers = answers_to(entry.workflow_id, run, mails, step, self._clock.now())
+            stepped.append(Stepped(entry, mails, step, posts, answers, run.take_log_lines()))
+
+    def _admitted(self, workflow_id: WorkflowId, mail: Mail) -> Mail:
+        """A start that finds no room waits, and is recorded so."""
+        if not isinstance(mail.arrival, StartRequest):
+            return mail
+        request = self._admission.admit(workflow_id, mail.arrival)
+        return mail if request is mail.arrival else attrs.evolve(mail, arrival=request)
 
     def _commit(self, stepped: Stepped, problem: AionError | None) -> None:
         """The step is durable: now it has effects.
@@ -369,8 +436,10 @@ class Dispatcher:
         if refusal is LATER:
             entry.later.append(mail)
             return
+        if isinstance(mail.arrival, TimerDue):
+            entry.due_timers.discard(mail.arrival.started_seq)
         if mail.message_id is not None:
-            if is_undue(refusal):
+            if is_undue(mail, refusal):
                 self._in_hand.postpone(entry.workflow_id, mail)
             else:
                 self._in_hand.settle(mail.message_id)
@@ -379,17 +448,32 @@ class Dispatcher:
 
     def _act_on(self, entry: Entry, event: e.HistoryEvent) -> None:
         match event:
-            case e.ActivityScheduled() | e.ActivityStarted() | e.ActivityCancelRequested():
+            case e.ActivityScheduled() | e.ActivityCancelRequested():
                 self._attempts.consider(entry, event.activity_id)
+            case e.ActivityStarted():
+                self._attempts.delivered(entry, event.activity_id)
             case e.ActivityFailed():
                 self._attempts.forget(entry, event.activity_id)
                 self._attempts.consider(entry, event.activity_id)
             case e.ActivityCompleted() | e.ActivityCancelled():
                 self._attempts.forget(entry, event.activity_id)
             case e.TimerStarted():
+                if event.timer_id == START_TIMER:
+                    self._waits_to_begin(entry)
                 self._arm_timer(event.fire_at)
+            case e.TimerFired() if event.timer_id == START_TIMER:
+                self._admission.began(entry.workflow_id, event.recorded_at)
+            case e.WorkflowStarted() if event.not_before is None:
+                self._admission.started(event)
             case _:
                 self._tell(event)
+
+    def _waits_to_begin(self, entry: Entry) -> None:
+        run = entry.run
+        timer = None if run is None else run.projection.timers.get(START_TIMER)
+        # In the same step it may have ended, or begun.
+        if run is not None and timer is not None:
+            self._admission.waits(run, timer)
 
     def _tell(self, event: e.HistoryEvent) -> None:
         match event:
@@ -414,9 +498,9 @@ class Dispatcher:
 
 
 def _is_busy(entry: Entry) -> bool:
-    if entry.stage is Stage.BACKOFF:
-        return bool(entry.mailbox)  # what has arrived is worth another try
-    return entry.stage in (Stage.LOADING, Stage.READY, Stage.WRITING)
+    if entry.stage in (Stage.LOADING, Stage.BACKOFF):
+        return entry.would_lose_mail()  # that is worth another try; what is not lost can wait
+    return entry.stage in (Stage.READY, Stage.WRITING)
 
 
 def _refuse(mail: Mail, error: AionError) -> None:

@@ -24,11 +24,12 @@ from aion_core.machine.run import Run
 from aion_runtime.alarms import Alarm
 from aion_runtime.asking import Question
 from aion_runtime.attempt import Attempt
+from aion_runtime.limits import Ticket
 
 if TYPE_CHECKING:
     from aion_runtime.writing import Stepped
 
-__all__ = ["Entry", "Mail", "Receipt", "Stage"]
+__all__ = ["Candidate", "Entry", "Mail", "Receipt", "Stage"]
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -59,11 +60,15 @@ class Mail:
 
     Attributes:
         message_id: the message in the store that it was read from, consumed with it.
+        is_asked: no run has sent that message, and its sender waits for an answer in the store.
+        frees: it has had a stuck run tried again, and there may be nothing left for it to do.
     """
 
     arrival: Arrival
     receipt: Receipt | None = None
     message_id: str | None = None
+    is_asked: bool = False
+    frees: bool = False
 
 
 class Stage(enum.Enum):
@@ -103,7 +108,9 @@ class Entry:
         running: attempts whose outcome is not recorded yet, by activity.
         planned: alarms of attempts that wait for their time, by activity.
         deadlines: alarms for when the time for all attempts is over, by activity.
+        due_timers: seqs of the starts of timers whose firing is in the mailbox or being written.
         postponed: activities to be considered once the append under way has ended.
+        waiting: attempts that are under a limit and have not begun, by activity.
         inherited: activities, as they were found, whose attempt a former process may have begun.
         recovered: it has been loaded before in this engine's life.
         failures: appends and reads that failed one after the other.
@@ -119,7 +126,9 @@ class Entry:
     running: dict[ActivityId, Attempt] = attrs.Factory(dict)
     planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
     deadlines: dict[ActivityId, Alarm] = attrs.Factory(dict)
+    due_timers: set[int] = attrs.Factory(set)
     postponed: list[ActivityId] = attrs.Factory(list)
+    waiting: dict[ActivityId, Ticket[Candidate]] = attrs.Factory(dict)
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)
     recovered: bool = False
     failures: int = 0
@@ -147,6 +156,7 @@ class Entry:
         return not (
             self.running
             or self.planned
+            or self.waiting
             or self.inherited
             or self.mailbox
             or self.later
@@ -163,6 +173,27 @@ class Entry:
         self.later, self.mailbox = [], []
         mails.sort(key=_turn)
         return mails
+
+
+@attrs.define(eq=False)
+class Candidate:
+    """An attempt that is under a limit, before it begins.
+
+    Attributes:
+        is_asked: that it is about to begin is in the mailbox, or being written.
+        is_noted: that is recorded.
+    """
+
+    entry: Entry
+    activity_id: ActivityId
+    scheduled_seq: int
+    attempt: int
+    is_asked: bool = False
+    is_noted: bool = False
+
+    def is_of(self, row: ActivityRow) -> bool:
+        """Is it the current attempt of that activity?"""
+        return (row.scheduled_seq, row.attempt) == (self.scheduled_seq, self.attempt)
 
 
 def _turn(mail: Mail) -> tuple[int, datetime, int]:

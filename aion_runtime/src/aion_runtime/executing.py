@@ -7,6 +7,7 @@ from typing import TypeAlias
 import trio
 
 from aion_core.contracts import LiveExecutor
+from aion_core.errors import Cancelled
 from aion_core.failures import Failure
 from aion_core.machine.arrivals import AttemptCancelled, AttemptCompleted, AttemptFailed
 from aion_core.payloads import Payload
@@ -42,10 +43,12 @@ async def execute(
         for_the_host = _for_the_host(error)
         if for_the_host is not None:
             raise for_the_host from None
+        if isinstance(error, Cancelled) and attempt.is_to_stop:
+            return attempt.timed_out or AttemptCancelled()
         # Whatever else it is: an activity that calls sys.exit(), say, has failed.
         return failed_by(error)
     if not scope.cancelled_caught:
-        return _checked(outcome, attempt)
+        return attempt.silence or _checked(outcome, attempt)
     return attempt.timed_out or _checked(AttemptCancelled(), attempt)
 
 

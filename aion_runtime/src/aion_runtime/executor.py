@@ -25,7 +25,7 @@ __all__ = ["LocalExecutor", "failed_by"]
 
 
 class LocalExecutor(LiveExecutor):
-    """Runs async activities as they are and plain ones in worker threads.
+    """Runs async activities on the event loop that they are for, and plain ones in worker threads.
 
     Made to be wrapped: an executor of your own may hold one and hand on what it does not do itself.
 
@@ -51,7 +51,9 @@ class LocalExecutor(LiveExecutor):
         arguments = definition.signature.decode_arguments(attempt.input, attempt.converter)
         # This task is the attempt's own, so what it sets here is seen by the function alone.
         entered_activity(attempt)
-        if definition.is_async:
+        if definition.is_async and definition.loop == "asyncio":
+            value = await attempt.call_on_asyncio(definition.body, arguments)
+        elif definition.is_async:
             attempt.began()
             value = await definition.body(**arguments)
         else:

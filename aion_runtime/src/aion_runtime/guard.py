@@ -89,7 +89,8 @@ def _explain() -> str:
         frame = frame.f_back
     counterpart = _COUNTERPARTS.get(called)
     advice = f"use aion_runtime.{counterpart} instead" if counterpart else _ADVICE
-    return f"{library}.{called} was used in a workflow, where it would not be durable; {advice}"
+    what = f"{library}.{called}" if library else "the event loop"
+    return f"{what} was used in a workflow, where it would not be durable; {advice}"
 
 
 def _name(frame: FrameType) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import inf
 
 import trio
 
@@ -11,6 +12,7 @@ from aion_core.errors import StoreError
 from aion_core.ids import ActivityId, WorkflowId
 from aion_core.payloads import Payload
 from aion_runtime.attempt import Attempt
+from aion_runtime.clock import Clock
 
 __all__ = ["Heartbeats"]
 
@@ -18,18 +20,25 @@ logger = logging.getLogger("aion_runtime")
 
 Call = tuple[WorkflowId, ActivityId]
 
+INTERVAL_S = 1.0
+"""Seconds between two writes of one activity's heartbeats."""
+
 
 class Heartbeats:
-    """Takes details at any rate, and writes the last ones of each attempt.
+    """Takes details at any rate, and writes the last ones of each attempt: the first at once, and
+    what follows within a second, once for all that came in it.
 
     What it cannot write is dropped: a heartbeat that comes too late helps nobody.
     """
 
-    def __init__(self, store: EventStore, writer: StoreWriter) -> None:
+    def __init__(self, store: EventStore, writer: StoreWriter, clock: Clock) -> None:
         self._store = store
         self._writer = writer
+        self._clock = clock
         self._last: dict[Call, Payload] = {}
         self._to_write: dict[Call, tuple[Attempt, Payload]] = {}
+        self._nap: trio.CancelScope | None = None
+        self._written_at: dict[Call, float] = {}
         self._has_more = trio.Event()
 
     def keep(self, attempt: Attempt, details: Payload) -> None:
@@ -38,6 +47,8 @@ class Heartbeats:
         self._last[call] = details
         self._to_write[call] = attempt, details
         self._has_more.set()
+        if self._nap is not None and call not in self._written_at:
+            self._nap.cancel()
 
     async def last(self, attempt: Attempt) -> Payload | None:
         """What the attempts before this one have left; from the store, after a restart."""
@@ -61,18 +72,36 @@ class Heartbeats:
         self._to_write.pop((workflow_id, activity_id), None)
         if is_over:
             self._last.pop((workflow_id, activity_id), None)
+            self._written_at.pop((workflow_id, activity_id), None)
 
     async def run(self) -> None:
         """Write, for ever."""
         while True:
-            while self._to_write:
-                attempt, details = self._to_write.pop(next(iter(self._to_write)))
-                info = attempt.info
-                try:
-                    await self._writer.put_heartbeat(
-                        info.workflow_id, info.run_id, info.activity_id, info.attempt, details
-                    )
-                except StoreError as error:
-                    logger.warning("a heartbeat of %s was not kept: %s", info.activity_id, error)
             self._has_more = trio.Event()
-            await self._has_more.wait()
+            now = self._clock.monotonic()
+            for call in [call for call in self._to_write if self._may_write_at(call) <= now]:
+                await self._write(call)
+            next_at = min(map(self._may_write_at, self._to_write), default=None)
+            if next_at is None:
+                await self._has_more.wait()
+            elif next_at > self._clock.monotonic():
+                with trio.CancelScope() as self._nap:
+                    await self._clock.sleep_until_monotonic(next_at)
+                self._nap = None
+
+    def _may_write_at(self, call: Call) -> float:
+        return self._written_at.get(call, -inf) + INTERVAL_S
+
+    async def _write(self, call: Call) -> None:
+        found = self._to_write.pop(call, None)
+        if found is None:
+            return  # it has ended meanwhile
+        attempt, details = found
+        info = attempt.info
+        self._written_at[call] = self._clock.monotonic()
+        try:
+            await self._writer.put_heartbeat(
+                info.workflow_id, info.run_id, info.activity_id, info.attempt, details
+            )
+        except StoreError as error:
+            logger.warning("a heartbeat of %s was not kept: %s", info.activity_id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aion_core.errors import AionError, EngineStoppedError, WorkflowStuckError
 from aion_core.ids import WorkflowId
@@ -48,9 +48,10 @@ class Holder:
         self._answers = answers
         self.reasons: dict[WorkflowId, str] = {}
 
-    def connect(self, attempts: AttemptManager) -> None:
-        """Say who runs the attempts. Called once, before anything is held."""
+    def connect(self, attempts: AttemptManager, on_held: Callable[[WorkflowId], None]) -> None:
+        """Say who runs the attempts, and who else is told. Called once, before anything is held."""
         self._attempts = attempts
+        self._on_held = on_held
 
     def hold(self, entry: Entry, mails: Iterable[Mail], error: Exception | SystemExit) -> None:
         """The run cannot go on here.
@@ -68,12 +69,14 @@ class Holder:
         )
         self._residents.throw_away(entry)
         entry.stage = Stage.STUCK
-        self._attempts.dismiss_suspects(entry)
+        self._on_held(entry.workflow_id)
+        self._attempts.dismiss(entry)
         self.reasons[entry.workflow_id] = reason
         self._keeper.mark(entry.workflow_id, reason)
         self._observers.stuck(entry.workflow_id, reason)
         waiting = [*mails, *entry.later, *entry.mailbox]
         entry.mailbox, entry.later, entry.doubted = [], [], None
+        entry.due_timers.clear()
         for mail in waiting:
             self.take(entry, mail)
         stuck = WorkflowStuckError(entry.workflow_id, reason)
@@ -88,6 +91,15 @@ class Holder:
         if isinstance(mail.arrival, ActivityOutcome):
             entry.running.pop(mail.arrival.activity_id, None)
         self._keeper.keep(entry.workflow_id, mail, self.reasons[entry.workflow_id])
+
+    def try_again(self, entry: Entry, mail: Mail) -> None:
+        """An operator has had the run tried again: once what arrived before is kept."""
+        self._keeper.free(entry.workflow_id, mail)
+
+    def free(self, entry: Entry) -> None:
+        """The run is tried again: it is loaded when something arrives, and that is about to."""
+        del self.reasons[entry.workflow_id]
+        entry.stage = Stage.COLD
 
     def release(self, entry: Entry) -> None:
         """The run has been ended from outside."""

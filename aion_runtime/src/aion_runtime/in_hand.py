@@ -17,6 +17,7 @@ class InHand:
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
+        self._kept: set[str] = set()
         self._undue: dict[WorkflowId, list[Mail]] = {}
 
     def __len__(self) -> int:
@@ -29,9 +30,23 @@ class InHand:
         self._ids.add(message_id)
         return True
 
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._ids
+
     def settle(self, message_id: str) -> None:
         """It is consumed, or may be taken again."""
         self._ids.discard(message_id)
+
+    def keep(self, message_id: str) -> None:
+        """It is about to be written by this engine, for a run that cannot take it now."""
+        self._kept.add(message_id)
+
+    def was_kept(self, message_id: str) -> bool:
+        """Is it one of those? Asked by who reads it from the store, which is done once."""
+        if message_id not in self._kept:
+            return False
+        self._kept.remove(message_id)
+        return True
 
     def postpone(self, workflow_id: WorkflowId, mail: Mail) -> None:
         """It waits until its workflow starts."""

@@ -32,8 +32,10 @@ from aion_core.ids import WorkflowId
 from aion_core.machine.arrivals import (
     ActivityOutcome,
     CancelRequest,
+    RetryRequest,
     SignalSentToRun,
     StartRequest,
+    SupplyRequest,
     TerminateRequest,
     UpdateSentToRun,
 )
@@ -45,6 +47,9 @@ from aion_core.payloads import Payload
 from aion_runtime.clock import Clock
 from aion_runtime.entries import Mail, Receipt
 from aion_runtime.letters import outcome_message, outgoing_message, signal_message
+from aion_runtime.replies import reply
+from aion_runtime.replying import write_answers
+from aion_runtime.writing import replies_to_unanswered
 
 __all__ = ["EndedOutside", "Keeper"]
 
@@ -64,11 +69,13 @@ class _Job:
         write: may be done twice: what it does the second time changes nothing. Returns what the
             sender is to be told.
         receipt: settled when it is durable.
+        hands_on: that is done by others, to whom the mail is handed on.
     """
 
     what: str
     write: Callable[[], Awaitable[AionError | None]]
     receipt: Receipt | None = None
+    hands_on: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +106,7 @@ class _Termination:
     workflow_id: WorkflowId
     request: TerminateRequest
     message_id: str | None
+    is_asked: bool
     event: HistoryEvent | None = None
 
 
@@ -131,9 +139,28 @@ class Keeper:
         self._idle = trio.Event()
         self.pauses_until: float | None = None
 
-    def connect(self, on_ended: Callable[[EndedOutside], None]) -> None:
-        """Say who is told of a stuck run that was ended from outside."""
+    def connect(
+        self,
+        on_ended: Callable[[EndedOutside], None],
+        on_freed: Callable[[WorkflowId, Mail, Sequence[Message]], None],
+        on_keeping: Callable[[Message], None],
+        on_kept: Callable[[Message], None],
+        on_consumed: Callable[[str], None],
+    ) -> None:
+        """Say who is told of what has been written.
+
+        Args:
+            on_ended: of a stuck run that was ended from outside.
+            on_freed: of one that is to be tried again, by which mail, and what waits for it.
+            on_keeping: of a message to a stuck run that is about to be written.
+            on_kept: of one that has been.
+            on_consumed: of a message from outside that was answered, and is gone.
+        """
         self._on_ended = on_ended
+        self._on_freed = on_freed
+        self._on_keeping = on_keeping
+        self._on_kept = on_kept
+        self._on_consumed = on_consumed
 
     def mark(self, workflow_id: WorkflowId, reason: str) -> None:
         """Have every process see why the run cannot go on."""
@@ -149,16 +176,19 @@ class Keeper:
         arrival = mail.arrival
         if isinstance(arrival, TerminateRequest):
             what = f"the end of workflow {workflow_id!r}"
-            end = _Termination(workflow_id, arrival, mail.message_id)
-            self._add(_Job(what, partial(self._terminate, end, reason), mail.receipt))
+            end = _Termination(workflow_id, arrival, mail.message_id, mail.is_asked)
+            self._add_for(mail, workflow_id, what, partial(self._terminate, end, reason))
             return
-        if mail.message_id is not None:
+        if mail.message_id is not None and not mail.is_asked:
             return  # it is in the store already
         match arrival:
             case ActivityOutcome():
                 what = f"the outcome of {arrival.activity_id} of workflow {workflow_id!r}"
                 message = outcome_message(workflow_id, arrival, self._clock.now())
                 self._add(_Job(what, partial(self._append, message), mail.receipt))
+            case SignalSentToRun() if mail.is_asked:
+                what = f"the answer to signal {arrival.name!r} to workflow {workflow_id!r}"
+                self._add_for(mail, workflow_id, what, _nothing, consumes=False)
             case SignalSentToRun():
                 what = f"signal {arrival.name!r} to workflow {workflow_id!r}"
                 message = signal_message(workflow_id, arrival, self._clock.now())
@@ -166,14 +196,24 @@ class Keeper:
             case StartRequest():
                 what = f"a start of workflow {workflow_id!r}"
                 judge = partial(self._judge, workflow_id, arrival, reason)
-                self._add(_Job(what, judge, mail.receipt))
-            case UpdateSentToRun() | CancelRequest():
+                self._add_for(mail, workflow_id, what, judge)
+            case UpdateSentToRun() | CancelRequest() | RetryRequest() | SupplyRequest():
                 # Judged by code only, which is not there; the sender knows that nothing was kept.
+                stuck = WorkflowStuckError(workflow_id, reason)
                 if mail.receipt is not None:
-                    mail.receipt.settle(WorkflowStuckError(workflow_id, reason))
+                    mail.receipt.settle(stuck)
+                if mail.is_asked:
+                    what = f"an answer of workflow {workflow_id!r}"
+                    self._add_for(mail, workflow_id, what, partial(_nothing, stuck))
             case _:
                 # Asked for again when the run goes on; nobody waits for it.
                 assert mail.receipt is None
+
+    def free(self, workflow_id: WorkflowId, mail: Mail) -> None:
+        """Hand a run on that is to be tried again, behind what has been kept of it so far."""
+        what = f"another try of workflow {workflow_id!r}"
+        write = partial(self._free, workflow_id, mail)
+        self._add(_Job(what, write, mail.receipt, hands_on=True))
 
     @property
     def is_busy(self) -> bool:
@@ -203,6 +243,52 @@ class Keeper:
             self._idle.set()
             self._has_more = trio.Event()
             await self._has_more.wait()
+
+    def _add_for(
+        self,
+        mail: Mail,
+        workflow_id: WorkflowId,
+        what: str,
+        write: Callable[[], Awaitable[AionError | None]],
+        *,
+        consumes: bool = True,
+    ) -> None:
+        """Write something, and an answer to who has asked for it in the store.
+
+        Args:
+            consumes: the message is done with then.
+        """
+        if mail.is_asked:
+            assert mail.message_id is not None
+            write = partial(self._answered, workflow_id, mail.message_id, write, consumes)
+        self._add(_Job(what, write, mail.receipt))
+
+    async def _answered(
+        self,
+        workflow_id: WorkflowId,
+        message_id: str,
+        write: Callable[[], Awaitable[AionError | None]],
+        consumes: bool,  # for a partial
+    ) -> AionError | None:
+        refusal = await write()
+        if not consumes and await self._store.fetch_answer(message_id) is not None:
+            return refusal  # by the engine before this one
+        answer = reply(message_id, refusal, self._clock.now())
+        consume = message_id if consumes else None
+        await write_answers(self._store, self._writer, workflow_id, [answer], consume=consume)
+        if consumes:
+            self._on_consumed(message_id)
+        return refusal
+
+    async def _free(self, workflow_id: WorkflowId, mail: Mail) -> None:
+        self._on_freed(workflow_id, mail, await self._messages_to(workflow_id))
+
+    async def _messages_to(self, workflow_id: WorkflowId) -> list[Message]:
+        return [
+            stored.message
+            async for stored in self._store.all_messages()
+            if stored.message.target == workflow_id
+        ]
 
     def _add(self, job: _Job) -> None:
         self._jobs.append(job)
@@ -243,10 +329,12 @@ class Keeper:
             return WorkflowNotFoundError(message.target)
         if summary.status.is_closed:
             return WorkflowClosedError(message.target, summary.status.value)
+        self._on_keeping(message)
         append = Append(message.target, (), summary.events, post=[message])
         (refusal,) = await self._writer.append_many([append])
         if refusal is not None:
             raise refusal
+        self._on_kept(message)
         return None
 
     async def _judge(
@@ -288,21 +376,27 @@ class Keeper:
             for each in outgoing_of(end.event, facts.started, facts.children.values())
         ]
         if not is_done:
-            consume = () if end.message_id is None else (end.message_id,)
-            append = Append(workflow_id, [end.event], head, consume=consume, post=posts)
+            at, consume = end.event.recorded_at, [] if end.message_id is None else [end.message_id]
+            answers = replies_to_unanswered(workflow_id, end.event, facts.updates, at)
+            if end.is_asked:
+                answers += [reply(each, None, at) for each in consume]
+            append = Append(
+                workflow_id, [end.event], head, consume=consume, post=posts, answer=answers
+            )
             (refusal,) = await self._writer.append_many([append])
             if refusal is not None:
                 raise refusal
-        waiting = [
-            stored.message
-            async for stored in self._store.all_messages()
-            if stored.message.target == workflow_id
-        ]
+        waiting = await self._messages_to(workflow_id)
         self._on_ended(
             EndedOutside(terminal=end.event, posts=posts, consumed=end.message_id, waiting=waiting)
         )
         return None
 
     def _settle(self, job: _Job, error: AionError | None) -> None:
-        if job.receipt is not None:
+        if job.receipt is not None and (error is not None or not job.hands_on):
             job.receipt.settle(error)
+
+
+async def _nothing(refusal: AionError | None = None) -> AionError | None:
+    """What is to be written is the answer alone."""
+    return refusal

@@ -7,7 +7,8 @@ take it now. Written with the codec of the events that they are going to be.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -17,6 +18,7 @@ from aion_core import events as e
 from aion_core.codec import decode_event, encode_event, kind_of
 from aion_core.contracts import (
     Message,
+    MessageKind,
     RunRef,
     message_id_of,
     sent_message_id,
@@ -29,8 +31,12 @@ from aion_core.payloads import JSON, Payload
 
 __all__ = [
     "arrival_in",
+    "is_kept_signal",
     "outcome_message",
     "outgoing_message",
+    "query_in",
+    "query_message",
+    "request_message",
     "signal_message",
 ]
 
@@ -59,6 +65,61 @@ def signal_message(target: WorkflowId, signal: a.SignalSentToRun, posted_at: dat
     )
 
 
+def request_message(
+    target: WorkflowId, arrival: a.Arrival, sender_id: str, posted_at: datetime
+) -> Message:
+    """What somebody outside asks for, who waits for an answer.
+
+    Args:
+        sender_id: another one for each sending. By the id of a signal or an update the run itself
+            knows whether it has had it; what was answered to one sending is not for the next.
+    """
+    kind = _KINDS[type(arrival)]
+    return Message(
+        message_id=sent_message_id(kind, target, sender_id),
+        kind=kind,
+        target=target,
+        body=_written(target, arrival, posted_at),
+        posted_at=posted_at,
+    )
+
+
+def is_kept_signal(message: Message) -> bool:
+    """Is it a signal that the engine itself has kept, whose sender has been told so?"""
+    if message.kind != "signal" or message.source is not None:
+        return False
+    try:
+        arrival = arrival_in(message)
+    except CorruptHistoryError:
+        return False
+    assert isinstance(arrival, a.SignalSentToRun)
+    return message.message_id == sent_message_id("signal", message.target, arrival.signal_id)
+
+
+def query_message(target: WorkflowId, query: str, sender_id: str, posted_at: datetime) -> Message:
+    """What somebody outside asks a run."""
+    return Message(
+        message_id=sent_message_id("query", target, sender_id),
+        kind="query",
+        target=target,
+        body=_json({"query": query}),
+        posted_at=posted_at,
+    )
+
+
+def query_in(message: Message) -> str:
+    """The name of the query that a message asks.
+
+    Raises:
+        CorruptHistoryError: it cannot be read.
+    """
+    with _readable(message):
+        query = json.loads(message.body.data)["query"]
+        if not isinstance(query, str):
+            raise TypeError(f"{query!r} is not the name of a query")
+        return query
+
+
 def outgoing_message(sender: WorkflowId, outgoing: Outgoing, posted_at: datetime) -> Message:
     """What one run has for another."""
     source = RunRef(sender, outgoing.run_id, outgoing.seq)
@@ -78,8 +139,13 @@ def arrival_in(message: Message) -> a.Arrival:
     Raises:
         CorruptHistoryError: it cannot be read.
     """
-    try:
+    with _readable(message):
         body = json.loads(message.body.data)
+        if message.kind == "retry":
+            activity_id = body["activity_id"]
+            return a.RetryRequest(
+                activity_id=None if activity_id is None else ActivityId(activity_id)
+            )
         event = decode_event(
             body["kind"],
             json.dumps(body["event"], ensure_ascii=False),
@@ -87,7 +153,14 @@ def arrival_in(message: Message) -> a.Arrival:
             recorded_at=message.posted_at,
             workflow_id=message.target,
         )
-        return _READERS[type(event)](event, body)
+        read = _supply_in if message.kind == "supply" else _READERS[type(event)]
+        return read(event, body)
+
+
+@contextmanager
+def _readable(message: Message) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptHistoryError(
             message.target, 0, f"message {message.message_id}", f"{type(error).__name__}: {error}"
@@ -96,8 +169,15 @@ def arrival_in(message: Message) -> a.Arrival:
 
 def _written(target: WorkflowId, arrival: a.Arrival, at: datetime) -> Payload:
     """An arrival as the event that it may become, and what that event does not say."""
+    if isinstance(arrival, a.RetryRequest):
+        # Which attempt it becomes is known when it is judged.
+        return _json({"activity_id": arrival.activity_id})
     event, body = _event_of(target, arrival, at)
     body |= {"kind": kind_of(event), "event": json.loads(encode_event(event))}
+    return _json(body)
+
+
+def _json(body: dict[str, Any]) -> Payload:
     return Payload(JSON, json.dumps(body, ensure_ascii=False).encode())
 
 
@@ -126,7 +206,9 @@ def _event_of(
             return _child_event(arrival, envelope), {"run_id": arrival.run_id}
         case a.ActivityOutcome():
             return _outcome_event(arrival, envelope)
-        case a.TimerDue() | a.Redelivery():
+        case a.SupplyRequest():
+            return _supplied_event(arrival, envelope)
+        case a.TimerDue() | a.Redelivery() | a.AttemptStart() | a.RetryRequest():
             raise TypeError(f"{type(arrival).__name__} is asked for again, and never a message")
         case _:
             assert_never(arrival)
@@ -175,6 +257,37 @@ def _outcome_event(
             assert_never(arrival.outcome)
 
 
+def _supplied_event(
+    arrival: a.SupplyRequest, envelope: dict[str, Any]
+) -> tuple[e.HistoryEvent, dict[str, Any]]:
+    # The attempt is whichever there is when it is judged.
+    envelope |= {"activity_id": arrival.activity_id, "attempt": 1}
+    body: dict[str, Any] = {"supplied_by": arrival.supplied_by}
+    match arrival.outcome:
+        case a.AttemptCompleted(result):
+            return e.ActivityCompleted(**envelope, result=result), body
+        case a.AttemptFailed(failure):
+            return e.ActivityFailed(**envelope, error=failure), body
+        case _:
+            assert_never(arrival.outcome)
+
+
+def _supply_in(event: e.HistoryEvent, body: dict[str, Any]) -> a.SupplyRequest:
+    outcome: a.AttemptCompleted | a.AttemptFailed
+    match event:
+        case e.ActivityCompleted():
+            outcome = a.AttemptCompleted(event.result)
+        case e.ActivityFailed():
+            outcome = a.AttemptFailed(event.error, non_retryable=True)
+        case _:
+            raise TypeError(f"{type(event).__name__} is no outcome of an activity")
+    return a.SupplyRequest(
+        activity_id=ActivityId(event.activity_id),
+        outcome=outcome,
+        supplied_by=str(body["supplied_by"]),
+    )
+
+
 def _signal_in(event: e.SignalReceived, body: dict[str, Any]) -> a.SignalSentToRun:
     if event.signal_id is None:
         raise ValueError("the signal has no id")
@@ -196,6 +309,7 @@ def _start_in(event: e.WorkflowStarted, body: dict[str, Any]) -> a.StartRequest:
         parent=event.parent,
         attributes=event.attributes,
         memo=event.memo,
+        not_before=event.not_before,
     )
 
 
@@ -249,6 +363,16 @@ def _outcome_in(
         heartbeat=event.heartbeat if isinstance(event, e.ActivityFailed) else None,
     )
 
+
+_KINDS: dict[type[a.Arrival], MessageKind] = {
+    a.StartRequest: "start",
+    a.SignalSentToRun: "signal",
+    a.UpdateSentToRun: "update",
+    a.CancelRequest: "cancel",
+    a.TerminateRequest: "terminate",
+    a.RetryRequest: "retry",
+    a.SupplyRequest: "supply",
+}
 
 _READERS: dict[type[e.HistoryEvent], Callable[[Any, dict[str, Any]], a.Arrival]] = {
     e.SignalReceived: _signal_in,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from aion_core.contracts import ActivityAttempted, Observer
 from aion_core.events import HistoryEvent
 from aion_core.ids import WorkflowId
+from aion_runtime.commit_bell import CommitBell
 
 __all__ = ["Observers"]
 
@@ -23,17 +24,20 @@ class Observers:
 
     Attributes:
         failures: how often the observers of which plugin have raised.
+        bell: rung at each commit.
     """
 
     def __init__(self, observers: Sequence[tuple[str, Observer]] = ()) -> None:
         self._observers = tuple(observers)
         self.failures: Counter[str] = Counter()
+        self.bell = CommitBell()
 
     def __bool__(self) -> bool:
         return bool(self._observers)
 
     def committed(self, events: Sequence[HistoryEvent]) -> None:
         """Events of one workflow are durable."""
+        self.bell.ring()
         self._tell("committed", lambda observer: observer.committed(events))
 
     def attempted(self, attempt: ActivityAttempted) -> None:

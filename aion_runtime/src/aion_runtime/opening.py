@@ -6,7 +6,7 @@ caller still leaves in order: its attempts are drained, their outcomes recorded,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from types import ModuleType
@@ -22,9 +22,10 @@ from aion_core.contracts import (
     RecoveryDriver,
     StoreWriter,
 )
-from aion_core.errors import PluginError
+from aion_core.errors import EngineStoppedError, PluginError
 from aion_core.plugins import PluginManager
 from aion_core.policies import seconds
+from aion_runtime.admission import Admission
 from aion_runtime.alarms import Alarms
 from aion_runtime.answers import Answers
 from aion_runtime.assembling import (
@@ -35,6 +36,8 @@ from aion_runtime.assembling import (
     installed_plugins,
     store_url,
 )
+from aion_runtime.asyncio_loop import AsyncioLoop
+from aion_runtime.attempt import Surroundings
 from aion_runtime.attempts import AttemptManager
 from aion_runtime.catalog import VersionPolicy
 from aion_runtime.clock import Clock, SystemClock
@@ -43,16 +46,23 @@ from aion_runtime.closings import Closings
 from aion_runtime.configuration import load_configuration
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
+from aion_runtime.engine_port import EnginePort
+from aion_runtime.forgetting import AnswerRetention
+from aion_runtime.given import Bounds, listed, require_kind, require_store
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.holding import Holder
 from aion_runtime.keeping import Keeper
 from aion_runtime.loading import RunLoader
+from aion_runtime.loop_watch import asyncio_pulse, trio_pulse, watched_loops
+from aion_runtime.mailroom import Mailroom
+from aion_runtime.reception import Reception
 from aion_runtime.recovery.startup import recover_due_runs
 from aion_runtime.replay_check import ReplayCheck
 from aion_runtime.residents import RESIDENT_BYTES, Residents
 from aion_runtime.resting import Rest
 from aion_runtime.stopping import SigtermListener, UndividedContext
 from aion_runtime.timers import TimerService
+from aion_runtime.turns import Turns
 from aion_runtime.waking import LOADS_AT_ONCE, Waker
 from aion_runtime.watchdog import watched
 
@@ -88,6 +98,9 @@ def open_engine(
     on_version_mismatch: VersionPolicy = "replay",
     on_nondeterminism: NonDeterminismPolicy = "hold",
     resident_bytes: int = RESIDENT_BYTES,
+    activity_limit: int | None = None,
+    max_running: int | None = None,
+    resources: Sequence[object] = (),
     clock: Clock | None = None,
     shutdown_grace: float | timedelta = 5.0,
     activation_time_limit: float | timedelta = 1.0,
@@ -101,7 +114,7 @@ def open_engine(
     takes nothing new, lets running activities finish within the grace period, records their
     outcomes, and closes the store; what is not finished goes on when it is opened again. SIGTERM
     cancels the block, leaves in the same order and then ends the process by the signal, if the
-    program has no handler for it; of several engines the first opened hears it.
+    program has no handler for it; of several engines each leaves so, and the last ends it.
 
     Args:
         store: a URL, an open store, or None for the configured one.
@@ -116,6 +129,12 @@ def open_engine(
             until fitting code is there; ``fail`` ends it.
         resident_bytes: about how much memory runs may take that wait. Those that do not fit are
             brought back from their history when something happens to them.
+        activity_limit: how many attempts of all activities may be under way at a time; None for any
+            number.
+        max_running: how many runs may be under way at a time, from when their code begins until
+            they end; None for any number. A start that finds no room is durable, and its code runs
+            when there is, in the order of the starts.
+        resources: what activities share, such as a pool, and find by its class with `resource`.
         clock: another time than the machine's, for tests.
         shutdown_grace: seconds that running activities have when the engine stops.
         activation_time_limit: seconds of CPU time that workflow code may take between two awaits
@@ -128,18 +147,27 @@ def open_engine(
         settings: tables by the names of the plugins that get them.
 
     Raises:
-        ConfigError: no store is named, a name is that of nothing installed, or two workflows have
-            one name.
-        ValueError: the number of bytes is less than 0.
+        ConfigError: no store is named, a name is that of nothing installed, two workflows have
+            one name, or two resources are of one class.
+        TypeError, ValueError: an option is of a wrong type, or too small.
         PluginError: a plugin cannot be loaded, or fails.
         StoreUnavailableError: the store cannot be opened, or another engine holds it.
+        EngineStoppedError: SIGTERM came meanwhile, and another engine of the process is leaving.
         FencedError: raised on leaving, when another engine took the store over.
     """
-    if resident_bytes < 0:
-        raise ValueError(f"resident_bytes is {resident_bytes}; give a number of bytes, or 0")
+    require_store(store)
+    for option, part, kind, words in (
+        ("executor", executor, LiveExecutor, "a name or a LiveExecutor"),
+        ("recovery_driver", recovery_driver, RecoveryDriver, "a name or a RecoveryDriver"),
+        ("recovery_seam", recovery_seam, ActiveWorkflowRecoverySeam, "a name or a recovery seam"),
+    ):
+        if not isinstance(part, str):
+            require_kind(option, part, kind, words)
+    require_kind("plugins", plugins, PluginManager, "a PluginManager")
+    require_kind("clock", clock, Clock, "a Clock")
     choices = Choices(
         store=store if isinstance(store, str) else None,
-        workflows=tuple(workflows),
+        workflows=listed("workflows", workflows, "workflows=[order]"),
         executor=executor,
         recovery_driver=recovery_driver,
         recovery_seam=recovery_seam,
@@ -148,20 +176,25 @@ def open_engine(
         on_nondeterminism=on_nondeterminism,
         settings=settings,
         activation_time_limit=seconds(activation_time_limit),
+        resources=listed("resources", resources, "resources=[pool]"),
         replay_check=replay_check,
         dev_mode=dev_mode,
     )
     given = store if isinstance(store, EventStore) else None
     return UndividedContext(
         _opened_engine(
-            given, choices, clock or SystemClock(), seconds(shutdown_grace), resident_bytes
+            given,
+            choices,
+            clock or SystemClock(),
+            seconds(shutdown_grace),
+            Bounds(resident_bytes, activity_limit, max_running),
         )
     )
 
 
 @asynccontextmanager
 async def _opened_engine(
-    store: EventStore | None, choices: Choices, clock: Clock, grace: float, resident_bytes: int
+    store: EventStore | None, choices: Choices, clock: Clock, grace: float, bounds: Bounds
 ) -> AsyncIterator[Engine]:
     parts = assemble(choices)
     opened: AbstractAsyncContextManager[EventStore]
@@ -170,9 +203,10 @@ async def _opened_engine(
     else:
         opened = parts.plugins.open_store(store_url(parts.configuration))
     error: BaseException | None = None
+    is_open = False
     with SigtermListener() as sigterm, parts.guard.in_force():
         async with opened as event_store, event_store.writer() as writer:
-            host = _Host(event_store, writer, parts, clock, sigterm, resident_bytes)
+            host = _Host(event_store, writer, parts, clock, sigterm, bounds)
             parts.plugins.engine_starting(host.engine)
             async with trio.open_nursery() as nursery:
                 # Not `start`: when cancelled meanwhile, it would wait for the end of the services.
@@ -182,6 +216,7 @@ async def _opened_engine(
                 try:
                     with host.body:
                         await host.recover()
+                        is_open = True
                         yield host.engine
                 except BaseException as raised:
                     error = raised
@@ -192,6 +227,8 @@ async def _opened_engine(
         for each in (error, hurry, plugin_error):
             if each is not None:
                 raise each
+        if not is_open:
+            raise EngineStoppedError("the engine was told to stop while it was being opened")
 
 
 def _tell_stopped(plugins: PluginManager, engine: Engine) -> PluginError | None:
@@ -217,19 +254,20 @@ class _Host:
         parts: Parts,
         clock: Clock,
         sigterm: SigtermListener,
-        resident_bytes: int,
+        bounds: Bounds,
     ) -> None:
         self._store = store
         self._parts = parts
         self._clock = clock
-        self._sigterm = sigterm
         self._after_crash = writer.after_crash
         self._alarms = Alarms(clock.now, clock.sleep_until)
         self._delays = Alarms(clock.monotonic, clock.sleep_until_monotonic)
         self._keeper = Keeper(store, writer, clock, parts.context.converter.same, self._fail)
-        self._heartbeats = Heartbeats(store, writer)
+        self._heartbeats = Heartbeats(store, writer, clock)
+        self._asyncio_loop = AsyncioLoop()
+        self._asyncio_pulse = asyncio_pulse(self._asyncio_loop)
         closings, answers = Closings(), Answers()
-        residents = Residents(resident_bytes)
+        residents = Residents(bounds.resident_bytes)
         holder = Holder(self._keeper, residents, parts.observers, closings, answers)
         self._waker = Waker(
             store,
@@ -243,6 +281,9 @@ class _Host:
             self._fail,
             fails_on_violation=parts.fails_on_violation,
         )
+        self._admission = Admission(
+            store, clock, self._delays, parts.catalog.limits(), bounds.max_running
+        )
         self._dispatcher = Dispatcher(
             writer,
             residents,
@@ -254,30 +295,53 @@ class _Host:
             clock,
             self._fail,
             ReplayCheck(store, parts.context) if parts.replay_check else None,
+            self._admission,
         )
-        self._keeper.connect(self._dispatcher.ended_outside)
-        self._timers = TimerService(store, clock, self._dispatcher.post)
+        custody = self._dispatcher.custody
+        self._keeper.connect(
+            custody.ended_outside, custody.freed, custody.keep, custody.kept, custody.consumed
+        )
+        self._timers = TimerService(store, clock, self._dispatcher.fire, self._admission.look)
         self._services = trio.CancelScope(shield=True)
+        self._activity_limit = bounds.activity_limit
         self._started = trio.Event()
         self._ended = trio.Event()
         self._grace = trio.CancelScope()
-        self.engine = Engine(
+        converter = parts.context.converter
+        reception = Reception(store, parts.catalog, converter)
+        port = EnginePort(
             store,
             parts.catalog,
-            parts.context.converter,
+            converter,
             self._dispatcher,
             ClosedRuns(store, parts.context),
-            clock,
+            reception,
+            parts.observers.bell,
         )
+        self._mailroom = Mailroom(
+            store,
+            writer,
+            self._dispatcher,
+            reception,
+            port.ask,
+            converter,
+            clock,
+            self._fail,
+        )
+        self._retention = AnswerRetention(writer, clock, self._fail)
+        self.engine = Engine(store, parts.catalog, converter, port, self._dispatcher, clock)
         self.body = trio.CancelScope()
         self.failure: BaseException | None = None
+        self.engine._hurry = self._grace.cancel
+        sigterm.connect(self.body.cancel, self._grace.cancel)
 
     @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Run the services until `shut_down` ends them."""
         try:
-            with self._services, watched(self._parts.guard):
-                async with trio.open_nursery() as nursery:
+            loops = watched_loops(trio_pulse(self._attempts_under_way), self._asyncio_pulse)
+            with self._services, watched(self._parts.guard), loops:
+                async with self._asyncio_loop.open(), trio.open_nursery() as nursery:
                     self._attempts = AttemptManager(
                         nursery,
                         self._parts.executor,
@@ -289,6 +353,14 @@ class _Host:
                         self._dispatcher.wake,
                         self._heartbeats,
                         self._parts.observers,
+                        Surroundings(
+                            self._asyncio_loop,
+                            self._parts.resources,
+                            self._asyncio_pulse.was_kept_within,
+                        ),
+                        lambda consider: Turns(
+                            self._store, self._clock, self._delays, consider, self._activity_limit
+                        ),
                         after_crash=self._after_crash,
                     )
                     self._dispatcher.connect(self._attempts, self._timers.arm)
@@ -307,8 +379,9 @@ class _Host:
                         *((f"loader {n}", self._waker.run) for n in range(LOADS_AT_ONCE)),
                         ("dispatcher", self._dispatcher.run),
                         ("keeper", self._keeper.run),
+                        ("admission", self._admission.run),
                         ("heartbeats", self._heartbeats.run),
-                        ("sigterm", self._listen),
+                        ("turns", self._attempts.turns.run),
                     ):
                         nursery.start_soon(_protected, service, name=f"aion {name}")
                     self._nursery = nursery
@@ -322,17 +395,33 @@ class _Host:
                 # Whatever the code that is thrown away does: who waits for this waits shielded.
                 self._ended.set()
 
+    def _attempts_under_way(self) -> int:
+        return self._attempts.in_flight if self._started.is_set() else 0
+
     async def recover(self) -> None:
-        """Bring back what has work due, then let timers fire."""
+        """Bring back what has work due; timers fire as soon as that is known."""
         await self._started.wait()
+        await self._admission.recover()
         self.engine.recovery_report = await recover_due_runs(
-            self._store, self._dispatcher, self._waker, self._alarms, self._clock.now()
+            self._store,
+            self._dispatcher,
+            self._waker,
+            self._alarms,
+            self._clock.now(),
+            self._mailroom.take_up,
+            lambda: self._nursery.start_soon(_protected, self._timers.run, name="aion timers"),
         )
-        self._nursery.start_soon(_protected, self._timers.run, name="aion timers")
+        for name, service in (
+            ("mailroom", self._mailroom.run),
+            ("answer retention", self._retention.run),
+        ):
+            self._nursery.start_soon(_protected, service, name=f"aion {name}")
 
     async def shut_down(self, grace: float) -> BaseException | None:
         """Stop in order; returns the Ctrl-C that cut the grace period short, if one did."""
         self.engine._stop_accepting()
+        self._mailroom.stop()
+        self._admission.stop()
         self._waker.stop()
         hurry = None
         # Bounded by the grace period, and by how long the activities take to be cancelled.
@@ -361,9 +450,6 @@ class _Host:
         self.body.cancel()
         # At once, and not when the body has ended: it may be waiting for an answer, shielded.
         self._services.cancel()
-
-    async def _listen(self) -> None:
-        await self._sigterm.run(self.body.cancel, self._grace.cancel)
 
 
 @trio.lowlevel.enable_ki_protection

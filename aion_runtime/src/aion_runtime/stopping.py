@@ -1,12 +1,12 @@
-"""Signals: after SIGTERM the engine stops in order; Ctrl-C finds it whole, open or closed."""
+"""Signals: after SIGTERM the engines stop in order; Ctrl-C finds them whole, open or closed."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
-from types import TracebackType
+from contextlib import AbstractAsyncContextManager
+from types import FrameType, TracebackType
 from typing import Generic, Self, TypeVar
 
 import trio
@@ -45,20 +45,23 @@ class SigtermListener:
     """Turns SIGTERM into an orderly stop, for the length of a ``with``.
 
     Only in the main thread, and only where nobody else handles the signal: an application with a
-    handler of its own decides for itself. After the block the process ends by the signal it was
-    sent, so that whoever sent it sees that in the exit status.
+    handler of its own decides for itself. All listeners of a `trio.run` hear each signal. After the
+    last block the process ends by the signal it was sent, so that whoever sent it sees that in the
+    exit status.
     """
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._received = False
+        self._shared: _Shared | None = None
+        self._on_first: Callable[[], None] | None = None
+        self._heard = 0
 
     def __enter__(self) -> Self:
-        unhandled = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        self._signals = None
-        if unhandled and threading.current_thread() is threading.main_thread():
-            receiver = trio.open_signal_receiver(signal.SIGTERM)
-            self._signals = self._stack.enter_context(receiver)
+        self._shared = _SHARED.get()
+        if self._shared is None and _is_free():
+            self._shared = _Shared()
+            _SHARED.set(self._shared)
+        if self._shared is not None:
+            self._shared.listeners.append(self)
         return self
 
     def __exit__(
@@ -67,22 +70,69 @@ class SigtermListener:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stack.close()
-        if self._received:
-            signal.raise_signal(signal.SIGTERM)
+        shared, self._shared = self._shared, None
+        if shared is None:
+            return
+        shared.listeners.remove(self)
+        if not shared.listeners:
+            _SHARED.set(None)
+            shared.end()
 
-    async def run(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
-        """Listen, for ever.
+    def connect(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
+        """Say what is done about the signal; what has come before is told at once.
 
         Args:
             on_first: asks for an orderly stop.
             on_second: called for each further signal: somebody is in a hurry.
         """
-        if self._signals is None:
+        self._on_first, self._on_second = on_first, on_second
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Tell of the signals that have come since it was last told."""
+        if self._shared is None or self._on_first is None:
             return
-        async for _ in self._signals:
-            if self._received:
-                on_second()
+        while self._heard < self._shared.received:
+            self._heard += 1
+            if self._heard == 1:
+                self._on_first()
             else:
-                self._received = True
-                on_first()
+                self._on_second()
+
+
+class _Shared:
+    """The handler of a process while at least one listener wants it.
+
+    Attributes:
+        received: how many signals have come.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[SigtermListener] = []
+        self.received = 0
+        self._trio_token = trio.lowlevel.current_trio_token()
+        signal.signal(signal.SIGTERM, self._handle)
+
+    def end(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self.received:
+            signal.raise_signal(signal.SIGTERM)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        # In the middle of anything: what is done about it waits for the event loop's turn.
+        self.received += 1
+        self._trio_token.run_sync_soon(self._tell)
+
+    def _tell(self) -> None:
+        for listener in tuple(self.listeners):
+            listener.catch_up()
+
+
+_SHARED: trio.lowlevel.RunVar[_Shared | None] = trio.lowlevel.RunVar("_SHARED", default=None)
+
+
+def _is_free() -> bool:
+    return (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )

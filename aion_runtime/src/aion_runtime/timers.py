@@ -14,33 +14,45 @@ import trio
 
 from aion_core.contracts import EventStore
 from aion_core.errors import StoreError
+from aion_core.history import TimerRow
 from aion_core.ids import WorkflowId
 from aion_core.machine.arrivals import TimerDue
 from aion_runtime.clock import Clock
 
-__all__ = ["TimerService"]
+__all__ = ["TimerService", "due_of"]
 
 logger = logging.getLogger("aion_runtime")
 
 PAUSE_AFTER_ERROR_S = 1.0
 
 
+def due_of(timer: TimerRow) -> TimerDue:
+    """What is handed over when a timer's time has come."""
+    return TimerDue(timer_id=timer.timer_id, started_seq=timer.started_seq, fire_at=timer.fire_at)
+
+
 class TimerService:
     """Watches the store's timers.
 
     Args:
-        post: takes a due timer for a workflow.
+        fire: takes a due timer for a workflow, and the same one again.
+        look_at_starts: told that starts that wait may be due, whose timers others fire.
 
     Attributes:
         pauses_until: by the steady clock, when it asks a store again that did not answer.
     """
 
     def __init__(
-        self, store: EventStore, clock: Clock, post: Callable[[WorkflowId, TimerDue], None]
+        self,
+        store: EventStore,
+        clock: Clock,
+        fire: Callable[[WorkflowId, TimerDue], object],
+        look_at_starts: Callable[[], None],
     ) -> None:
         self._store = store
         self._clock = clock
-        self._post = post
+        self._fire = fire
+        self._look_at_starts = look_at_starts
         self._earliest: datetime | None = None
         self._nap: trio.CancelScope | None = None
         self.pauses_until: float | None = None
@@ -68,16 +80,10 @@ class TimerService:
         # Timers armed while the store is asked are newer than its answer, so the answer must not
         # overwrite them.
         self._earliest = None
-        # A timer whose firing is still being written is posted again; its workflow drops it.
-        for due in await self._store.expired_timers(now):
-            self._post(
-                due.workflow_id,
-                TimerDue(
-                    timer_id=due.timer.timer_id,
-                    started_seq=due.timer.started_seq,
-                    fire_at=due.timer.fire_at,
-                ),
-            )
+        # A timer whose firing is still being written is named again.
+        for due in await self._store.expired_timers(now, starts=False):
+            self._fire(due.workflow_id, due_of(due.timer))
+        self._look_at_starts()
         upcoming = await self._store.next_timer(now)
         if upcoming is not None:
             self.arm(upcoming)

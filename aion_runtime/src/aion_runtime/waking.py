@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -76,6 +76,8 @@ class Waker:
         self._idle = trio.lowlevel.ParkingLot()
         self._under_way = 0
         self._wakes = True
+        self._expected: set[WorkflowId] = set()
+        self._all_came = trio.Event()
         self.listed_stuck: set[WorkflowId] = set()
         self.reports: dict[WorkflowId, RecoveryReport] | None = None
 
@@ -112,9 +114,19 @@ class Waker:
         for entry in asleep:
             self.queue(entry)
 
+    def expect(self, workflow_ids: Iterable[WorkflowId]) -> None:
+        """Say which workflows `loaded` waits for, before the first of them is queued."""
+        self._expected = set(workflow_ids)
+
     async def loaded(self) -> None:
-        """Return when nothing waits to be loaded any more."""
-        await self._residents.until_none(lambda entry: entry.stage is Stage.LOADING)
+        """Return when each of those has been loaded once, or has turned out not to be readable.
+
+        Whatever else is to be loaded is not waited for: those that came first go on meanwhile, and
+        may be evicted and loaded again without end.
+        """
+        while self._expected:
+            self._all_came = trio.Event()
+            await self._all_came.wait()
 
     async def run(self) -> None:
         """Load one entry after the other, for ever; several loops may do so at once."""
@@ -159,6 +171,9 @@ class Waker:
                 self._holder.hold(entry, [], error)
             case Diverged():
                 await self._fail(entry, loading)
+        self._expected.discard(entry.workflow_id)
+        if not self._expected:
+            self._all_came.set()
 
     async def _take_in(self, entry: Entry, loaded: Loaded) -> None:
         entry.run = loaded.run

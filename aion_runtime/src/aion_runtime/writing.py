@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
-from aion_core.contracts import Append, Message, StoreWriter
+from aion_core.contracts import Answer, Append, Message, StoreWriter
 from aion_core.errors import FencedError, StoreError, WorkflowNotFoundError
+from aion_core.events import HistoryEvent, UpdateCompleted, UpdateFailed
+from aion_core.history.statuses import CLOSED_BY
 from aion_core.ids import RunId, WorkflowId
-from aion_core.machine.run import LATER, Refusal, Step
+from aion_core.machine.run import LATER, Refusal, Run, Step
 from aion_core.machine.saying import LogLine
+from aion_core.machine.updates import unanswered
 from aion_runtime.entries import Entry, Mail
+from aion_runtime.replies import id_of_update, reply, reply_of_update
 
-__all__ = ["Stepped", "is_undue", "write_steps"]
+__all__ = ["Stepped", "answers_to", "is_undue", "replies_to_unanswered", "write_steps"]
 
 
 @attrs.frozen
@@ -22,6 +27,7 @@ class Stepped:
 
     Attributes:
         posts: what the step has for other runs.
+        answers: what it has for those outside who have asked.
         lines: what the code has said meanwhile, and which run of it.
     """
 
@@ -29,6 +35,7 @@ class Stepped:
     mails: list[Mail]
     step: Step
     posts: Sequence[Message] = ()
+    answers: Sequence[Answer] = ()
     lines: Sequence[tuple[RunId, LogLine]] = ()
 
     def append(self) -> Append | None:
@@ -39,7 +46,7 @@ class Stepped:
         consumed = [
             mail.message_id
             for mail, refusal in zip(self.mails, self.step.refusals, strict=False)
-            if mail.message_id is not None and not is_undue(refusal)
+            if mail.message_id is not None and not is_undue(mail, refusal)
         ]
         if not self.step.events and not consumed and not self.posts:
             return None
@@ -49,12 +56,45 @@ class Stepped:
             self.step.expected_seq,
             consume=consumed,
             post=self.posts,
+            answer=self.answers,
         )
 
 
-def is_undue(refusal: Refusal) -> bool:
-    """Does what a message brings wait for its workflow to start, or for the run that follows?"""
-    return refusal is LATER or isinstance(refusal, WorkflowNotFoundError)
+def is_undue(mail: Mail, refusal: Refusal) -> bool:
+    """Does what a message brings wait for the run that follows, or, when a run has sent it, for its
+    workflow to start?
+    """
+    return refusal is LATER or (isinstance(refusal, WorkflowNotFoundError) and not mail.is_asked)
+
+
+def answers_to(
+    workflow_id: WorkflowId, run: Run, mails: Sequence[Mail], step: Step, now: datetime
+) -> list[Answer]:
+    """What a step has for those outside: whether it took what they sent, and how updates ended.
+
+    Args:
+        run: as it is after the step.
+    """
+    answers = [
+        reply(mail.message_id, refusal, now)
+        for mail, refusal in zip(mails, step.refusals, strict=True)
+        if mail.is_asked and mail.message_id is not None and refusal is not LATER
+    ]
+    for event in step.events:
+        match event:
+            case UpdateCompleted() | UpdateFailed():
+                answers.append(reply_of_update(event))
+            case _ if event is run.terminal:
+                answers += replies_to_unanswered(workflow_id, event, run.open_updates, now)
+    return answers
+
+
+def replies_to_unanswered(
+    workflow_id: WorkflowId, terminal: HistoryEvent, updates: Iterable[str], now: datetime
+) -> list[Answer]:
+    """What the end of a run has for those whose updates have no end."""
+    closed = unanswered(workflow_id, CLOSED_BY[type(terminal)].value)
+    return [reply(id_of_update(workflow_id, each), closed, now) for each in updates]
 
 
 async def write_steps(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 import trio
@@ -31,7 +31,7 @@ from aion_core.contracts import (
 from aion_core.errors import ConfigError, StoreUnavailableError
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
-from aion_core.ids import WorkflowId
+from aion_core.ids import START_TIMER, WorkflowId
 from aion_core.storing import read_cursor, require_limit, write_cursor
 from aion_store_memory.contents import Contents
 from aion_store_memory.mailbox import require_storable
@@ -67,6 +67,7 @@ class MemoryStore(EventStore):
     def __init__(self) -> None:
         self._contents = Contents()
         self._writer: MemoryWriter | None = None
+        self._watchers: list[Callable[[], None]] = []
 
     @asynccontextmanager
     async def writer(self, *, takeover: bool = False) -> AsyncIterator[StoreWriter]:
@@ -144,9 +145,15 @@ class MemoryStore(EventStore):
         rows.sort(key=lambda row: (row.workflow_id, row.activity.scheduled_seq))
         return rows[:limit]
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
         await trio.lowlevel.checkpoint()
-        due = [row for row in self._contents.timers() if row.timer.fire_at <= as_of]
+        due = [
+            row
+            for row in self._contents.timers()
+            if row.timer.fire_at <= as_of and starts in (None, row.timer.timer_id == START_TIMER)
+        ]
         due.sort(key=lambda row: (row.timer.fire_at, row.timer.started_seq, row.workflow_id))
         return due
 
@@ -171,6 +178,16 @@ class MemoryStore(EventStore):
         await trio.lowlevel.checkpoint()
         require_storable(message)
         self._contents.mailbox.post(message)
+        for notify in self._watchers:
+            notify()
+
+    @contextmanager
+    def watch(self, notify: Callable[[], None]) -> Iterator[bool]:
+        self._watchers.append(notify)
+        try:
+            yield True
+        finally:
+            self._watchers.remove(notify)
 
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
         await trio.lowlevel.checkpoint()

@@ -7,16 +7,33 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
 from aion_core.codec import from_micros, to_micros
-from aion_core.contracts import DueReason, DueRun, DueTimer, OpenActivity
+from aion_core.contracts import (
+    BegunRun,
+    DueReason,
+    DueRun,
+    DueTimer,
+    OpenActivity,
+    WaitingStart,
+)
 from aion_core.history import ActivityRow, RateRow, TimerRow
-from aion_core.ids import ActivityId, RunId, TimerId, WorkflowId
+from aion_core.ids import START_TIMER, ActivityId, RunId, TimerId, WorkflowId
 from aion_store_sqlite.columns import instant_of, payload_of
 
-__all__ = ["due_work", "expired_timers", "limit_starts", "next_timer", "open_activities"]
+__all__ = [
+    "begun_runs",
+    "due_work",
+    "expired_timers",
+    "left_out",
+    "limit_starts",
+    "next_timer",
+    "open_activities",
+    "waiting_starts",
+]
 
 
 def open_activities(
@@ -48,13 +65,16 @@ def open_activities(
     ]
 
 
-def expired_timers(connection: sqlite3.Connection, as_of: datetime) -> list[DueTimer]:
+def expired_timers(
+    connection: sqlite3.Connection, as_of: datetime, starts: bool | None
+) -> list[DueTimer]:
     """Timers that are due at an instant, by ``fire_at``, then ``started_seq``, then id."""
     rows = connection.execute(
         f"""
         SELECT workflow_id, run_id, timer_id, started_seq, fire_at
         FROM timers JOIN workflows USING (workflow)
-        WHERE fire_at <= ? AND {_GOES_ON} ORDER BY fire_at, started_seq, workflow_id
+        WHERE fire_at <= ? AND {_WHICH[starts]} AND {_GOES_ON}
+        ORDER BY fire_at, started_seq, workflow_id
         """,
         (to_micros(as_of),),
     ).fetchall()
@@ -68,6 +88,53 @@ def expired_timers(connection: sqlite3.Connection, as_of: datetime) -> list[DueT
         )
         for workflow_id, run_id, timer_id, started_seq, fire_at in rows
     ]
+
+
+def waiting_starts(
+    connection: sqlite3.Connection,
+    as_of: datetime,
+    since: datetime | None,
+    without: Sequence[str],
+    limit: int,
+) -> list[WaitingStart]:
+    """The first starts that wait and are due, but for some types, in the order of timers."""
+    bound = -sys.maxsize if since is None else to_micros(since)
+    others = ", ".join("?" * len(without))
+    rows = connection.execute(
+        f"""
+        SELECT workflow_id, run_id, workflow_type, timer_id, started_seq, fire_at
+        FROM timers JOIN workflows USING (workflow)
+        WHERE fire_at > ? AND fire_at <= ? AND {_WHICH[True]} AND {_GOES_ON}
+            AND workflow_type NOT IN ({others})
+        ORDER BY fire_at, started_seq, workflow_id LIMIT ?
+        """,
+        (bound, to_micros(as_of), *without, min(limit, sys.maxsize)),
+    ).fetchall()
+    return [
+        WaitingStart(
+            WorkflowId(workflow_id),
+            RunId(run_id),
+            workflow_type,
+            TimerRow(
+                timer_id=TimerId(timer_id), started_seq=started_seq, fire_at=from_micros(fire_at)
+            ),
+        )
+        for workflow_id, run_id, workflow_type, timer_id, started_seq, fire_at in rows
+    ]
+
+
+def begun_runs(connection: sqlite3.Connection) -> list[BegunRun]:
+    """Open runs that are no starts that wait, by start, then by id."""
+    rows = connection.execute(
+        f"""
+        SELECT workflow_id, workflow_type FROM workflows
+        WHERE closed_at IS NULL AND workflow NOT IN (
+            SELECT workflow FROM timers WHERE {_WHICH[True]}
+        )
+        ORDER BY started_at, workflow_id
+        """
+    ).fetchall()
+    return [BegunRun(WorkflowId(workflow_id), name) for workflow_id, name in rows]
 
 
 def next_timer(connection: sqlite3.Connection, after: datetime | None) -> datetime | None:
@@ -90,7 +157,7 @@ def due_work(connection: sqlite3.Connection, now: datetime) -> list[DueRun]:
         SELECT due.workflow_id, due.reason FROM (
             SELECT target AS workflow_id, 0 AS reason FROM messages
             UNION SELECT workflow_id, 1 FROM timers JOIN workflows USING (workflow)
-                WHERE fire_at <= :now AND {_GOES_ON}
+                WHERE fire_at <= :now AND {_WHICH[False]} AND {_GOES_ON}
             UNION SELECT workflow_id, 2 FROM workflows JOIN activities USING (workflow)
                 WHERE {_GOES_ON} AND (
                     cancel_requested
@@ -119,6 +186,41 @@ def limit_starts(connection: sqlite3.Connection, name: str, since: datetime) -> 
     ).fetchall()
     return [from_micros(started_at) for (started_at,) in rows]
 
+
+def left_out(
+    connection: sqlite3.Connection,
+) -> dict[WorkflowId, set[TimerRow | ActivityRow]]:
+    """Open runs that are paused or stuck, and closed ones that have rows: which timers and
+    activities are kept of each.
+    """
+    resting = f"NOT ({_GOES_ON})"
+    found: dict[WorkflowId, set[TimerRow | ActivityRow]] = {
+        WorkflowId(workflow_id): set()
+        for (workflow_id,) in connection.execute(
+            f"SELECT workflow_id FROM workflows WHERE closed_at IS NULL AND {resting}"
+        ).fetchall()
+    }
+    for workflow_id, timer_id, seq, fire_at in connection.execute(
+        "SELECT workflow_id, timer_id, started_seq, fire_at "
+        f"FROM timers JOIN workflows USING (workflow) WHERE {resting}"
+    ).fetchall():
+        timer = TimerRow(timer_id=TimerId(timer_id), started_seq=seq, fire_at=from_micros(fire_at))
+        found.setdefault(WorkflowId(workflow_id), set()).add(timer)
+    for workflow_id, *activity in connection.execute(
+        "SELECT workflow_id, activity_id, activity_type, scheduled_seq, attempt, delivery, "
+        "next_attempt_at, cancel_requested, held, deadline, rate_name, rate_window "
+        f"FROM activities JOIN workflows USING (workflow) WHERE {resting}"
+    ).fetchall():
+        found.setdefault(WorkflowId(workflow_id), set()).add(_activity(*activity))
+    return found
+
+
+# A start that waits is looked for by its timer, of which there may be very many that are due.
+_WHICH: dict[bool | None, str] = {
+    None: "TRUE",
+    True: f"timer_id = '{START_TIMER}'",
+    False: f"timer_id <> '{START_TIMER}'",
+}
 
 _GOES_ON = "closed_at IS NULL AND status = 'Running' AND stuck IS NULL"
 

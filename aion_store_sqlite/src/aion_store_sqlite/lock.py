@@ -52,7 +52,8 @@ class WriterLock:
                 os.close(fd)
                 if not takeover:
                     raise StoreUnavailableError(
-                        f"{str(database)!r} is being written by {holder}; stop it first"
+                        f"{str(database)!r} is being written by {holder}; stop it first, or reach "
+                        "it with open_client() or 'aion start'"
                     ) from None
                 # The holder keeps its lock, on a file that has no name any more.
                 path.unlink(missing_ok=True)

@@ -66,10 +66,7 @@ def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> Non
                 (workflow, activity_id),
             )
             if failed:
-                cursor.execute(
-                    "UPDATE workflows SET failed_activity = ? WHERE workflow = ?",
-                    (activity_id, workflow),
-                )
+                _name_failed(cursor, workflow, activity_id)
         case h.AttemptPlanned(activity_id, attempt, next_attempt_at):
             cursor.execute(
                 "UPDATE activities SET attempt = ?, delivery = 1, next_attempt_at = ? "
@@ -85,6 +82,7 @@ def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> Non
                 (workflow, activity_id),
             )
             _require_row(cursor, activity_id)
+            _name_failed(cursor, workflow, activity_id)
         case h.CancelRequested(activity_id):
             cursor.execute(
                 "UPDATE activities SET cancel_requested = 1 WHERE workflow = ? AND activity_id = ?",
@@ -99,6 +97,12 @@ def apply_change(cursor: sqlite3.Cursor, workflow: int, change: h.Change) -> Non
             )
         case _:
             _apply_to_run(cursor, workflow, change)
+
+
+def _name_failed(cursor: sqlite3.Cursor, workflow: int, activity_id: ActivityId) -> None:
+    cursor.execute(
+        "UPDATE workflows SET failed_activity = ? WHERE workflow = ?", (activity_id, workflow)
+    )
 
 
 def note_seen(cursor: sqlite3.Cursor, rows: Iterable[tuple[int, str]]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import trio
 from aion_core.contracts import (
     EVERYTHING,
     Answer,
+    BegunRun,
     DueRun,
     DueTimer,
     EventStore,
@@ -32,6 +33,7 @@ from aion_core.contracts import (
     StoreProvider,
     StoreStats,
     StoreWriter,
+    WaitingStart,
 )
 from aion_core.errors import StoreError, StoreUnavailableError
 from aion_core.events import HistoryEvent
@@ -47,6 +49,7 @@ from aion_store_sqlite.lock import WriterLock
 from aion_store_sqlite.log import Claim, Log, Write
 from aion_store_sqlite.schema import create_file, forbid_writing, prepare
 from aion_store_sqlite.url import parse_url
+from aion_store_sqlite.watching import watching
 from aion_store_sqlite.writer import SqliteWriter
 
 __all__ = ["open_store", "provider"]
@@ -81,7 +84,11 @@ async def open_store(url: str) -> AsyncIterator[EventStore]:
             yield _SqliteStore(path, main, reader)
 
 
-provider = StoreProvider(open=open_store, description="durable, one SQLite file")
+def _exists(url: str) -> bool:
+    return parse_url(url).path.exists()
+
+
+provider = StoreProvider(open=open_store, description="durable, one SQLite file", exists=_exists)
 
 
 def _made(name: Path) -> Path:
@@ -223,10 +230,30 @@ class _SqliteStore(EventStore):
             lambda connection: due.open_activities(connection, after, size), unknown=[]
         )
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
         return await self._read(
-            lambda connection: due.expired_timers(connection, as_of), unknown=[]
+            lambda connection: due.expired_timers(connection, as_of, starts), unknown=[]
         )
+
+    async def waiting_starts(
+        self,
+        as_of: datetime,
+        *,
+        since: datetime | None = None,
+        without: Collection[str] = (),
+        limit: int = 1000,
+    ) -> Sequence[WaitingStart]:
+        require_limit(limit)
+        others = tuple(without)
+        return await self._read(
+            lambda connection: due.waiting_starts(connection, as_of, since, others, limit),
+            unknown=[],
+        )
+
+    async def begun_runs(self) -> Sequence[BegunRun]:
+        return await self._read(due.begun_runs, unknown=[])
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         return await self._read(lambda connection: due.next_timer(connection, after), unknown=None)
@@ -246,6 +273,11 @@ class _SqliteStore(EventStore):
         row = mail.message_row(message)
         # By a transaction of its own: whoever writes this file, here or elsewhere, is not needed.
         await self._main.run(lambda connection: mail.post_alone(connection, self._path, row))
+
+    @contextmanager
+    def watch(self, notify: Callable[[], None]) -> Iterator[bool]:
+        with watching(self._path, notify):
+            yield True
 
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
         require_limit(limit)
@@ -271,7 +303,13 @@ class _SqliteStore(EventStore):
 
     async def check(self) -> Sequence[str]:
         found: list[str] = []
-        for look in (self._check_file, super().check, self._check_searches):
+        for look in (
+            self._check_file,
+            super().check,
+            self._checked_by(upkeep.damage_of_searches),
+            self._checked_by(upkeep.damage_of_resting_runs),
+            self._checked_by(upkeep.damage_of_answers),
+        ):
             try:
                 found += await look()
             except StoreError as error:
@@ -284,8 +322,13 @@ class _SqliteStore(EventStore):
             lambda connection: upkeep.damage_of_file(connection, self._path), unknown=[]
         )
 
-    async def _check_searches(self) -> list[str]:
-        return await self._read(upkeep.damage_of_searches, unknown=[])
+    def _checked_by(
+        self, look: Callable[[sqlite3.Connection], list[str]]
+    ) -> Callable[[], Awaitable[Sequence[str]]]:
+        async def checked() -> Sequence[str]:
+            return await self._read(look, unknown=[])
+
+        return checked
 
     async def _ids(self, filter: RunFilter) -> list[WorkflowId]:
         where = listing.condition(filter)

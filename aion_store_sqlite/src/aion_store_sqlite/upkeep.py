@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
 from aion_core.contracts import StoreStats
-from aion_core.errors import StoreError
+from aion_core.errors import HistoryShapeError, StoreError
+from aion_core.history import ActivityRow, RunProjection, TimerRow
 from aion_core.ids import WorkflowId
 from aion_store_sqlite.attributes import from_json, search_key
+from aion_store_sqlite.due import left_out
 from aion_store_sqlite.encoded import seen_id
-from aion_store_sqlite.reads import arrivals_after
+from aion_store_sqlite.mail import answer_to
+from aion_store_sqlite.reads import arrivals_after, events_after
 
-__all__ = ["damage_of_file", "damage_of_searches", "purge", "stats"]
+__all__ = [
+    "damage_of_answers",
+    "damage_of_file",
+    "damage_of_resting_runs",
+    "damage_of_searches",
+    "purge",
+    "stats",
+]
 
 PIECE = 1000
 """Events in memory at a time."""
@@ -107,6 +118,48 @@ def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
                 f"{wanted!r}"
             )
     return found + _unseen(connection) + _of_nobody(connection)
+
+
+def damage_of_resting_runs(connection: sqlite3.Connection) -> list[str]:
+    """Timers and activities of runs that are paused, stuck or closed, which no list names.
+
+    Raises:
+        TypeError, ValueError: a row is not as this store writes it.
+    """
+    found: list[str] = []
+    for workflow_id, kept in sorted(left_out(connection).items()):
+        try:
+            projection = RunProjection(
+                workflow_id, events_after(connection, workflow_id, 0, sys.maxsize)
+            )
+        except (StoreError, HistoryShapeError):
+            continue  # named with its history
+        summary = projection.summary
+        wanted: set[TimerRow | ActivityRow] = set()
+        if summary is not None and not summary.status.is_closed:
+            wanted = {*projection.timers.values(), *projection.activities.values()}
+        found += [f"workflow {workflow_id!r} lacks {row}" for row in wanted - kept]
+        found += [
+            f"{row} of workflow {workflow_id!r} follows from no event" for row in kept - wanted
+        ]
+    return found
+
+
+def damage_of_answers(connection: sqlite3.Connection) -> list[str]:
+    """Answers that cannot be read."""
+    found: list[str] = []
+    last = ""
+    while ids := connection.execute(
+        "SELECT message_id FROM answers WHERE message_id > ? ORDER BY message_id LIMIT ?",
+        (last, PIECE),
+    ).fetchall():
+        for (message_id,) in ids:
+            try:
+                answer_to(connection, message_id)
+            except (TypeError, ValueError, OverflowError) as error:
+                found.append(f"the answer to message {message_id!r} cannot be read ({error})")
+        last = ids[-1][0]
+    return found
 
 
 def _of_nobody(connection: sqlite3.Connection) -> list[str]:

@@ -54,5 +54,10 @@ def test_a_workflow_does_the_same_each_time(scenario: Scenario) -> None:
     assert on_aion(scenario) == on_aion(scenario)
 
 
+@each_scenario
+def test_a_workflow_whose_start_waited_does_the_same_later(scenario: Scenario) -> None:
+    assert on_aion(scenario, begins_at=3_600) == on_aion(scenario)
+
+
 def test_there_are_enough_scenarios() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS) >= 60

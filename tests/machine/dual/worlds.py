@@ -118,12 +118,12 @@ def trio_world() -> World:
     )
 
 
-def aion_world() -> World:
+def aion_world(begins_at: float) -> World:
     def seconds_now() -> float:
-        return (timing.now() - at(0)).total_seconds()
+        return (timing.now() - at(begins_at)).total_seconds()
 
     def move_deadline(scope: scopes.CancelScope, seconds: float | None) -> None:
-        scope.deadline = None if seconds is None else at(seconds_now() + seconds)
+        scope.deadline = None if seconds is None else at(begins_at + seconds_now() + seconds)
 
     return World(
         open_nursery=nursery.open_nursery,
@@ -143,7 +143,7 @@ def aion_world() -> World:
         BrokenResourceError=errors.BrokenResourceError,
         EndOfChannel=errors.EndOfChannel,
         now=seconds_now,
-        scope_until=lambda seconds: scopes.CancelScope(deadline=at(seconds)),
+        scope_until=lambda seconds: scopes.CancelScope(deadline=at(begins_at + seconds)),
         move_deadline=move_deadline,
     )
 
@@ -158,14 +158,18 @@ def on_trio(scenario: Scenario, seed: int) -> Outcome:
     return log
 
 
-def on_aion(scenario: Scenario) -> Outcome:
-    """What it logs in a workflow, whose timers fire in order, and whose history replays."""
-    world, log = aion_world(), list[object]()
+def on_aion(scenario: Scenario, *, begins_at: float | None = None) -> Outcome:
+    """What it logs in a workflow, whose timers fire in order, and whose history replays.
+
+    Args:
+        begins_at: seconds by the clock of the host until its code runs; it counts from then.
+    """
+    world, log = aion_world(begins_at or 0), list[object]()
 
     async def main() -> None:
         await _logged(scenario, world, log)
 
-    driver = driven(main)
+    driver = driven(main, not_before=begins_at)
     driver.fire_all()
     assert driver.result is None
     outcome = list(log)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, get_args, overload
 
 import attrs
 
@@ -16,7 +16,8 @@ from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
 from aion_core.ids import ActivityId, keyed_position, position
 from aion_core.machine.tasks import current_task_or_none
-from aion_core.policies import ActivityOptions, OnCancel, RetryPolicy
+from aion_core.payloads import Payload, PayloadConverter
+from aion_core.policies import ActivityOptions, Limit, OnCancel, RetryPolicy
 
 __all__ = [
     "Activity",
@@ -32,6 +33,9 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
+Loop: TypeAlias = Literal["trio", "asyncio"]
+"""On which event loop an async activity runs: the engine's, or one of asyncio beside it."""
+
 
 class Activity(Generic[P, R_co]):
     """A definition made by `activity`.
@@ -45,6 +49,7 @@ class Activity(Generic[P, R_co]):
         signature: how its arguments and result are stored.
         settings: retries and time limits of its calls.
         aliases: former names, under which histories may know it.
+        loop: on which event loop it runs, when its function is async.
     """
 
     fn: Callable[..., Any]
@@ -56,12 +61,14 @@ class Activity(Generic[P, R_co]):
         settings: ActivityOptions,
         signature: CallSignature,
         aliases: tuple[str, ...] = (),
+        loop: Loop = "trio",
     ) -> None:
         self.fn = fn
         self.name = name
         self.settings = settings
         self.signature = signature
         self.aliases = aliases
+        self.loop = loop
         self._stand_ins: list[Callable[..., Any]] = []
         self.__doc__ = fn.__doc__
         self.__name__ = fn.__name__
@@ -112,6 +119,8 @@ class Activity(Generic[P, R_co]):
         heartbeat_timeout: float | timedelta | None = None,
         on_cancel: OnCancel | None = None,
         cancel_grace: float | timedelta | None = None,
+        limit: Limit | None = None,
+        priority: int | None = None,
         key: str | None = None,
     ) -> Activity[P, R_co]:
         """The same activity with other settings, for one call: ``charge.options(key="k")(order)``.
@@ -130,10 +139,12 @@ class Activity(Generic[P, R_co]):
             heartbeat_timeout=heartbeat_timeout,
             on_cancel=on_cancel,
             cancel_grace=cancel_grace,
+            limit=limit,
+            priority=priority,
             key=key,
         )
         settings = attrs.evolve(self.settings, **given)
-        changed = type(self)(self.fn, self.name, settings, self.signature, self.aliases)
+        changed = type(self)(self.fn, self.name, settings, self.signature, self.aliases, self.loop)
         changed._stand_ins = self._stand_ins
         return changed
 
@@ -162,6 +173,10 @@ class Activity(Generic[P, R_co]):
             return inspect.iscoroutinefunction(self.body)
         return isinstance(self, AsyncActivity)
 
+    def check_result(self, result: Payload, converter: PayloadConverter) -> None:
+        """Raises `PayloadError`: the function cannot have returned this."""
+        self.signature.decode_result(result, converter)
+
     async def run_plainly(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now, unrecorded."""
         result = self.body(*args, **kwargs)
@@ -187,11 +202,16 @@ class _Decorator:
     """``@activity(...)``: typed by what it is applied to."""
 
     def __init__(
-        self, name: str | None, settings: ActivityOptions, aliases: tuple[str, ...]
+        self,
+        name: str | None,
+        settings: ActivityOptions,
+        aliases: tuple[str, ...],
+        loop: Loop | None,
     ) -> None:
         self._name = name
         self._settings = settings
         self._aliases = aliases
+        self._loop = loop
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # the first match wins, which is meant
@@ -202,9 +222,15 @@ class _Decorator:
     def __call__(self, fn: Callable[..., Any], /) -> Activity[..., Any]:
         check_definition(fn, "an activity")
         cls = AsyncActivity if inspect.iscoroutinefunction(fn) else SyncActivity
+        if self._loop is not None and cls is SyncActivity:
+            raise TypeError(
+                f"the activity {fn.__qualname__} is a plain function and runs in a thread, on no "
+                "event loop; write it as 'async def', or leave 'loop' out"
+            )
         name = self._name or fn.__name__
         aliases = checked_aliases(self._aliases, name)
-        return cls(fn, name, self._settings, CallSignature(fn), aliases)
+        loop = self._loop or "trio"
+        return cls(fn, name, self._settings, CallSignature(fn), aliases, loop)
 
 
 def _given(**settings: Any) -> dict[str, Any]:
@@ -215,7 +241,17 @@ def _given(**settings: Any) -> dict[str, Any]:
     on_cancel = given.get("on_cancel", "wait")
     if on_cancel not in get_args(OnCancel):
         raise ValueError(f"on_cancel is 'wait' or 'abandon', not {on_cancel!r}")
+    if not isinstance(given.get("limit"), Limit | None):
+        raise TypeError(
+            f"limit is a Limit, such as Limit('api', concurrency=4), not {given['limit']!r}"
+        )
     return given
+
+
+def _checked_loop(loop: object) -> Loop | None:
+    if loop is None or loop == "trio" or loop == "asyncio":
+        return loop
+    raise ValueError(f"loop is 'trio' or 'asyncio', not {loop!r}")
 
 
 @overload
@@ -234,6 +270,9 @@ def activity(
     heartbeat_timeout: float | timedelta | None = None,
     on_cancel: OnCancel = "wait",
     cancel_grace: float | timedelta | None = None,
+    limit: Limit | None = None,
+    priority: int | None = None,
+    loop: Loop | None = None,
     aliases: tuple[str, ...] = (),
 ) -> _Decorator: ...
 def activity(
@@ -247,6 +286,9 @@ def activity(
     heartbeat_timeout: float | timedelta | None = None,
     on_cancel: OnCancel = "wait",
     cancel_grace: float | timedelta | None = None,
+    limit: Limit | None = None,
+    priority: int | None = None,
+    loop: Loop | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Any:
     """Make a function an activity: ``@activity`` or ``@activity(retry=…, start_to_close=30)``.
@@ -264,6 +306,12 @@ def activity(
             is done twice or left half done, or ``"abandon"`` it and go on at once.
         cancel_grace: seconds for which a cancelled caller waits for the outcome; as long as it
             takes by default.
+        limit: what its attempts share with all that name it; an attempt waits, in the store and
+            not as a task, until the limit has room.
+        priority: of attempts that wait for one limit those of the highest priority begin first,
+            and of these the one that has waited longest; 0 by default.
+        loop: ``"asyncio"`` runs an async function on an asyncio event loop that the engine keeps in
+            a thread of its own, for libraries that need one.
         aliases: former names: a call recorded under one of them is still this activity's.
 
     Raises:
@@ -279,6 +327,8 @@ def activity(
         heartbeat_timeout=heartbeat_timeout,
         on_cancel=on_cancel,
         cancel_grace=cancel_grace,
+        limit=limit,
+        priority=priority,
     )
-    decorator = _Decorator(name, ActivityOptions(**given), aliases)
+    decorator = _Decorator(name, ActivityOptions(**given), aliases, _checked_loop(loop))
     return decorator if fn is None else decorator(fn)

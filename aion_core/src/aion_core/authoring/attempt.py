@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import json
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from aion_core.errors import AionError
+from aion_core.authoring.resources import Resources
+from aion_core.errors import AionError, Cancelled
 from aion_core.ids import ActivityId, RunId, WorkflowId
 from aion_core.payloads import Payload, PayloadConverter
 
@@ -17,10 +18,15 @@ __all__ = [
     "ActivityInfo",
     "RunningAttempt",
     "activity_info",
+    "attempt_in",
+    "check_cancelled",
     "entered_activity",
     "heartbeat",
     "last_heartbeat",
+    "resource",
 ]
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +65,18 @@ class RunningAttempt(Protocol):
     def last_heartbeat(self) -> Payload | None:
         """Details of the last heartbeat of any attempt before this one."""
 
+    @property
+    def resources(self) -> Resources:
+        """What the engine was given for its activities."""
+
+    @property
+    def is_in_thread(self) -> bool:
+        """It is a plain function: nothing stops it that it does not ask for."""
+
+    @property
+    def is_to_stop(self) -> bool:
+        """Nobody waits for more of it than its clean-up. From any thread."""
+
     def heartbeat(self, details: Payload) -> None:
         """Keep details for the attempt that may follow. From any thread."""
 
@@ -69,6 +87,11 @@ _ATTEMPT: contextvars.ContextVar[RunningAttempt] = contextvars.ContextVar("aion_
 def entered_activity(attempt: RunningAttempt) -> None:
     """Say, in the context of an attempt, which one it is. For executors."""
     _ATTEMPT.set(attempt)
+
+
+def attempt_in(context: contextvars.Context) -> RunningAttempt | None:
+    """The attempt that the context of a task is of. For who watches tasks."""
+    return context.get(_ATTEMPT)
 
 
 def activity_info() -> ActivityInfo:
@@ -92,11 +115,41 @@ def heartbeat(details: object = None) -> None:
             keys.
 
     Raises:
+        Cancelled: a plain function is to stop, as for `check_cancelled`; the details are kept.
         AionError: no engine runs this function as an activity.
         PayloadError: JSON has no form for the details.
     """
     attempt = _attempt("heartbeat")
     attempt.heartbeat(attempt.converter.encode(details, Any))
+    if attempt.is_in_thread and attempt.is_to_stop:
+        raise Cancelled
+
+
+def check_cancelled() -> None:
+    """Leave the activity here if it is to stop: its workflow has cancelled it, its time is over, or
+    the engine ends.
+
+    For plain functions, which nothing else stops; call it between two pieces of work. Clean up in
+    ``finally`` and let the exception pass. In an async function an ``await`` does the same.
+
+    Raises:
+        Cancelled: it is to stop.
+        AionError: no engine runs this function as an activity.
+    """
+    if _attempt("check_cancelled").is_to_stop:
+        raise Cancelled
+
+
+def resource(wanted: type[T]) -> T:
+    """What the engine was given for its activities: ``open_engine(resources=[pool])``.
+
+    Args:
+        wanted: its class, or a base class that only one of the resources has.
+
+    Raises:
+        AionError: there is none, or more than one; or no engine runs this function as an activity.
+    """
+    return _attempt("resource").resources.find(wanted)
 
 
 def last_heartbeat() -> Any:

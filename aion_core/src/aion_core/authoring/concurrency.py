@@ -125,6 +125,8 @@ async def map(  # noqa: A001  as aion.map
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; None is for all at a time")
     check_callable("map", fn, "map(fetch, pages)")
+    if not isinstance(items, Iterable):
+        raise TypeError(f"map takes the items in a list, as in map(fetch, pages), not {items!r}")
     todo = list(items)
     results: list[Any] = [None] * len(todo)
     slots = None if limit is None else Semaphore(limit)

@@ -19,6 +19,7 @@ from aion_core.ids import ROOT_PATH, WorkflowId, validated_workflow_id
 from aion_core.machine.ending import ContinuedAsNew
 from aion_core.machine.tasks import Task, current_task_or_none
 from aion_core.payloads import Payload, PayloadConverter
+from aion_core.policies import Limit
 
 __all__ = ["ChildOptions", "Workflow", "workflow"]
 
@@ -51,6 +52,7 @@ class Workflow(Generic[P, R_co]):
         signature: how its arguments and result are stored.
         accepts: the messages it takes; None when it did not say.
         aliases: former names, under which runs may have been begun.
+        limit: how many of its runs there may be at a time, and begin in a window of time.
         as_child: how it is called as a child.
     """
 
@@ -60,11 +62,13 @@ class Workflow(Generic[P, R_co]):
         name: str,
         accepts: Iterable[Accepted] | None,
         aliases: tuple[str, ...] = (),
+        limit: Limit | None = None,
     ) -> None:
         self.fn = fn
         self.name = name
         self.signature = CallSignature(fn)
         self.aliases = aliases
+        self.limit = limit
         self.accepts = None if accepts is None else Accepts.of(accepts, name)
         self.as_child = ChildOptions()
         self.__doc__ = fn.__doc__
@@ -217,17 +221,22 @@ class _Decorator:
         name: str | None,
         accepts: Iterable[Accepted] | None,
         aliases: tuple[str, ...],
+        limit: Limit | None,
     ) -> None:
+        if not isinstance(limit, Limit | None):
+            raise TypeError(f"limit is a Limit, such as Limit('api', concurrency=4), not {limit!r}")
         self._name = name
         self._accepts = accepts
         self._aliases = aliases
+        self._limit = limit
 
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]:
         check_definition(fn, "a workflow")
         if not inspect.iscoroutinefunction(fn):
             raise TypeError(f"the workflow {fn.__qualname__} must be an 'async def'")
         name = self._name or fn.__name__
-        return Workflow(fn, name, self._accepts, checked_aliases(self._aliases, name))
+        aliases = checked_aliases(self._aliases, name)
+        return Workflow(fn, name, self._accepts, aliases, self._limit)
 
 
 @overload
@@ -237,6 +246,7 @@ def workflow(
     *,
     name: str | None = None,
     accepts: Iterable[Accepted] | None = None,
+    limit: Limit | None = None,
     aliases: tuple[str, ...] = (),
 ) -> _Decorator: ...
 def workflow(
@@ -245,6 +255,7 @@ def workflow(
     *,
     name: str | None = None,
     accepts: Iterable[Accepted] | None = None,
+    limit: Limit | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Any:
     """Make an async function a workflow: ``@workflow`` or ``@workflow(accepts=[approval])``.
@@ -253,6 +264,8 @@ def workflow(
         name: the workflow type; the function's name when not given.
         accepts: the signals, queries and updates it takes. The engine then refuses other signals,
             and payloads that do not fit, before anything is recorded.
+        limit: shared by the runs of all workflows that name it; a start that finds no room is
+            durable, and its code runs when there is. Runs that wait to begin do not count.
         aliases: former names: a run begun under one of them goes on as this workflow.
 
     Raises:
@@ -261,5 +274,5 @@ def workflow(
         ValueError: an alias is empty, cannot be printed, or is the name itself; or two messages of
             a kind have the same name.
     """
-    decorator = _Decorator(name, accepts, aliases)
+    decorator = _Decorator(name, accepts, aliases, limit)
     return decorator if fn is None else decorator(fn)

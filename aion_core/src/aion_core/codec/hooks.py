@@ -34,7 +34,9 @@ _LATER = {
         "limit",
         "on_cancel",
         "cancel_grace",
-    )
+        "priority",
+    ),
+    RetryPolicy: ("on_exhausted",),
 }
 
 

@@ -31,6 +31,7 @@ from aion_core.contracts.recovery import (
 )
 from aion_core.contracts.rows import (
     EVERYTHING,
+    BegunRun,
     DueReason,
     DueRun,
     DueTimer,
@@ -41,6 +42,7 @@ from aion_core.contracts.rows import (
     RunFilter,
     RunPage,
     StoreStats,
+    WaitingStart,
 )
 from aion_core.contracts.stores import (
     Append,
@@ -57,6 +59,7 @@ __all__ = [
     "ActivityAttempted",
     "Answer",
     "Append",
+    "BegunRun",
     "CancelScope",
     "ChildOutcome",
     "DueReason",
@@ -87,6 +90,7 @@ __all__ = [
     "StoreWriter",
     "StoredMessage",
     "VersionedCatalog",
+    "WaitingStart",
     "message_id_of",
     "sent_message_id",
 ]

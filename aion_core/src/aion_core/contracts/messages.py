@@ -33,6 +33,9 @@ MessageKind = Literal[
     "update",
     "cancel",
     "terminate",
+    "query",
+    "retry",
+    "supply",
     "outcome",
     "child outcome",
     "child cancel",
@@ -124,8 +127,9 @@ def sent_message_id(kind: MessageKind, target: WorkflowId, sender_id: str) -> st
     """The id of a message from outside: sent again under the same id, it is one message.
 
     Args:
-        sender_id: the ``signal_id`` or ``update_id`` of its event, which is unique in its workflow
-            only.
+        sender_id: what its sender calls it, uniquely in its workflow: the ``signal_id`` of a signal
+            that an engine keeps, the ``update_id`` of the end of an update, and for what a client
+            posts another one each time, since what was answered once is not for the next sending.
     """
     return _digest([kind, target, sender_id])
 

@@ -6,13 +6,14 @@ Each is offered by a plugin under a name and chosen by that name in the configur
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.authoring.resources import Resources
 from aion_core.commands import Command
 from aion_core.events import HistoryEvent
 from aion_core.ids import PackageVersion, RunId, TimerId, WorkflowId
@@ -103,6 +104,7 @@ class ActivityAttempt(ABC):
         converter: decodes the arguments and encodes the result.
         cancel_scope: in which the executor is called.
         last_heartbeat: details of the last heartbeat of any attempt before this one.
+        resources: what the engine was given for its activities.
     """
 
     info: ActivityInfo
@@ -112,6 +114,27 @@ class ActivityAttempt(ABC):
     converter: PayloadConverter
     cancel_scope: CancelScope
     last_heartbeat: Payload | None
+    resources: Resources
+
+    @property
+    def is_in_thread(self) -> bool:
+        """Its function is a plain one."""
+        return not self.definition.is_async
+
+    @property
+    @abstractmethod
+    def is_to_stop(self) -> bool:
+        """Its workflow has cancelled it, its time is over, or it has been left. From any thread."""
+
+    @abstractmethod
+    async def call_on_asyncio(
+        self, function: Callable[..., Coroutine[Any, Any, object]], arguments: Mapping[str, object]
+    ) -> object:
+        """Call an async function on the engine's asyncio loop, in the context of this task.
+
+        The time that the attempt may take runs from when the function begins. Being cancelled, it
+        cancels the function, and waits until that has ended; what it returns then is returned.
+        """
 
     @abstractmethod
     def waits(self) -> None:

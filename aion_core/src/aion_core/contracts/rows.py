@@ -16,6 +16,7 @@ from aion_core.status import WorkflowStatus
 from aion_core.values import AttributeValue
 
 __all__ = [
+    "BegunRun",
     "DueReason",
     "DueRun",
     "DueTimer",
@@ -26,6 +27,7 @@ __all__ = [
     "RunFilter",
     "RunPage",
     "StoreStats",
+    "WaitingStart",
 ]
 
 
@@ -36,6 +38,28 @@ class DueTimer:
     workflow_id: WorkflowId
     run_id: RunId
     timer: TimerRow
+
+
+@attrs.frozen
+class WaitingStart:
+    """A run whose code has not begun, because its start waits.
+
+    Attributes:
+        timer: when it fires the code begins.
+    """
+
+    workflow_id: WorkflowId
+    run_id: RunId
+    workflow_type: str
+    timer: TimerRow
+
+
+@attrs.frozen
+class BegunRun:
+    """An open run whose code has begun."""
+
+    workflow_id: WorkflowId
+    workflow_type: str
 
 
 @attrs.frozen

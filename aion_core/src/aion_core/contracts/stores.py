@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from aion_core.contracts.checking import check_store
 from aion_core.contracts.messages import Answer, Message, StoredMessage
 from aion_core.contracts.rows import (
     EVERYTHING,
+    BegunRun,
     DueReason,
     DueRun,
     DueTimer,
@@ -24,8 +25,9 @@ from aion_core.contracts.rows import (
     RunFilter,
     RunPage,
     StoreStats,
+    WaitingStart,
 )
-from aion_core.errors import StoreError
+from aion_core.errors import CorruptHistoryError, StoreError
 from aion_core.events import HistoryEvent
 from aion_core.history import (
     RunProjection,
@@ -33,7 +35,7 @@ from aion_core.history import (
     WorkflowSummary,
     run_chain,
 )
-from aion_core.ids import ActivityId, PackageVersion, RunId, WorkflowId
+from aion_core.ids import START_TIMER, ActivityId, PackageVersion, RunId, WorkflowId
 from aion_core.payloads import Payload
 from aion_core.status import WorkflowStatus
 
@@ -281,12 +283,13 @@ class EventStore(ABC):
         """What an engine that starts has to do: workflows with pending messages, with timers due
         by now, with activities whose attempt may begin, and stuck ones.
 
-        Of paused runs only messages count, and that they are stuck.
+        A start that waits is no such work, even if it is due: see `waiting_starts`. Of paused runs
+        only messages count, and that they are stuck.
         """
         due: dict[WorkflowId, set[DueReason]] = {}
         async for stored in self.all_messages():
             due.setdefault(stored.message.target, set()).add(DueReason.MESSAGE)
-        for timer in await self.expired_timers(now):
+        for timer in await self.expired_timers(now, starts=False):
             due.setdefault(timer.workflow_id, set()).add(DueReason.TIMER)
         async for each in self.all_activities():
             row = each.activity
@@ -318,10 +321,69 @@ class EventStore(ABC):
         """
 
     @abstractmethod
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
         """Open timers with ``fire_at <= as_of`` of runs that are neither paused nor stuck, by
         ``fire_at``, then ``started_seq``, then workflow id.
+
+        Args:
+            starts: True for those of starts that wait, False for all others; None for both.
         """
+
+    async def waiting_starts(
+        self,
+        as_of: datetime,
+        *,
+        since: datetime | None = None,
+        without: Collection[str] = (),
+        limit: int = 1000,
+    ) -> Sequence[WaitingStart]:
+        """The first of the starts that wait, in the order of `expired_timers`.
+
+        There may be very many, so a store with a better way reads no more than it returns.
+
+        Args:
+            since: only those that are due later than that.
+            without: workflow types that are left out.
+
+        Raises:
+            ValueError: the limit is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(f"a page holds at least 1 row, not {limit}")
+        found: list[WaitingStart] = []
+        for due in await self.expired_timers(as_of, starts=True):
+            if since is not None and due.timer.fire_at <= since:
+                continue
+            run = await self.read_summary(due.workflow_id)
+            if run is not None and run.workflow_type not in without:
+                found.append(
+                    WaitingStart(due.workflow_id, due.run_id, run.workflow_type, due.timer)
+                )
+            if len(found) == limit:
+                break
+        return found
+
+    async def begun_runs(self) -> Sequence[BegunRun]:
+        """Open runs whose code has begun, paused and stuck ones too."""
+        started = [
+            run
+            for status in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED)
+            for run in await self._listed(RunFilter(status=status))
+        ]
+        started.sort(key=lambda run: (run.started_at, run.workflow_id))
+        waiting = {each.workflow_id for each in await self.expired_timers(_LAST, starts=True)}
+        for run in started:
+            # Of runs that are paused or stuck no timer is listed.
+            is_listed = run.status is WorkflowStatus.RUNNING and run.stuck is None
+            if not is_listed and await self._waits(run.workflow_id):
+                waiting.add(run.workflow_id)
+        return [
+            BegunRun(run.workflow_id, run.workflow_type)
+            for run in started
+            if run.workflow_id not in waiting
+        ]
 
     @abstractmethod
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
@@ -351,6 +413,17 @@ class EventStore(ABC):
             StoreUnavailableError: nothing was written; to try again makes sense.
             StoreError: it cannot be stored.
         """
+
+    def watch(self, notify: Callable[[], None]) -> AbstractContextManager[bool]:
+        """For the length of the context, be told soon when a message may have been posted.
+
+        Args:
+            notify: called in any thread, and rather too often than too seldom; it must be quick.
+
+        Returns:
+            True when that is so; False when this store cannot tell, and one has to look for oneself.
+        """
+        return nullcontext(False)
 
     @abstractmethod
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
@@ -386,6 +459,13 @@ class EventStore(ABC):
         meanwhile it may believe that it is wrong.
         """
         return await check_store(self)
+
+    async def _waits(self, workflow_id: WorkflowId) -> bool:
+        try:
+            history = await self.read_history(workflow_id)
+        except CorruptHistoryError:
+            return False
+        return START_TIMER in RunProjection(workflow_id, history).timers
 
     async def _listed(self, filter: RunFilter) -> list[WorkflowSummary]:
         runs: list[WorkflowSummary] = []
@@ -425,10 +505,13 @@ class StoreProvider:
     Attributes:
         open: given the whole URL, a context manager that opens the store and closes it.
         description: a few words for lists of plugins.
+        exists: given the whole URL, whether there is a store yet, without making one; raises
+            ``ConfigError`` as ``open``. None where that cannot be said.
     """
 
     open: Callable[[str], AbstractAsyncContextManager[EventStore]]
     description: str
+    exists: Callable[[str], bool] | None = None
 
 
 _LAST = datetime.max.replace(tzinfo=UTC)

@@ -129,7 +129,7 @@ class AttemptDelivered:
 
 @attrs.frozen
 class ActivityHeld:
-    """The activity waits for an operator."""
+    """The activity waits for an operator; it is the summary's failed activity."""
 
     activity_id: ActivityId
 

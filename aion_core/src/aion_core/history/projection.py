@@ -140,6 +140,7 @@ class RunProjection:
                 )
             case ActivityHeld(activity_id):
                 self._evolve(activity_id, held=True)
+                self._summarize(failed_activity=activity_id)
             case CancelRequested(activity_id):
                 self._evolve(activity_id, cancel_requested=True)
             case _:

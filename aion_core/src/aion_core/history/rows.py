@@ -24,8 +24,8 @@ class WorkflowSummary:
         events: length of its history.
         parent: who started it as a child.
         attributes: what it is searched by.
-        failed_activity: the last activity that failed for good; None once the run has closed for
-            another reason.
+        failed_activity: the last activity that failed for good, or is held; None once the run has
+            closed for another reason.
         failure_reason: type and message of the error, when the run failed; why it was ended from
             outside, when it was.
         stuck: why the open run cannot go on; None when it can.

@@ -16,7 +16,7 @@ from aion_core.errors import (
 )
 from aion_core.ids import ActivityId
 from aion_core.machine.kernel import Task, suspend
-from aion_core.payloads import Payload
+from aion_core.payloads import Payload, PayloadConverter
 
 if TYPE_CHECKING:
     from aion_core.machine.environment import Environment
@@ -30,6 +30,9 @@ class ActivityDefinition(Protocol):
     @property
     def name(self) -> str:
         """The activity type."""
+
+    def check_result(self, result: Payload, converter: PayloadConverter) -> None:
+        """Raises `PayloadError`: the activity cannot have returned this."""
 
 
 @attrs.define(eq=False)

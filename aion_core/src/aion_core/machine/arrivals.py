@@ -25,14 +25,17 @@ __all__ = [
     "AttemptCancelled",
     "AttemptCompleted",
     "AttemptFailed",
+    "AttemptStart",
     "CancelRequest",
     "ChildCancelled",
     "ChildCompleted",
     "ChildEnded",
     "ChildFailed",
     "Redelivery",
+    "RetryRequest",
     "SignalSentToRun",
     "StartRequest",
+    "SupplyRequest",
     "TerminateRequest",
     "TimerDue",
     "UpdateSentToRun",
@@ -55,6 +58,7 @@ class StartRequest:
         parent: who starts it as a child.
         attributes: to be searched for.
         memo: a note of the starter's.
+        not_before: when its code may first run; None for at once. The shell may hold it longer.
     """
 
     workflow_type: str
@@ -65,6 +69,7 @@ class StartRequest:
     parent: ParentRef | None = None
     attributes: Attributes | None = None
     memo: Payload | None = None
+    not_before: datetime | None = None
 
 
 @attrs.frozen
@@ -114,6 +119,40 @@ class Redelivery:
     scheduled_seq: int
     attempt: int
     delivery: int
+
+
+@attrs.frozen(kw_only=True)
+class AttemptStart:
+    """An attempt under a rate limit is about to begin, which is recorded first: it counts."""
+
+    activity_id: ActivityId
+    scheduled_seq: int
+    attempt: int
+    delivery: int
+
+
+@attrs.frozen(kw_only=True)
+class RetryRequest:
+    """An operator has activities tried again that are held.
+
+    Attributes:
+        activity_id: which one; None for all of the run.
+    """
+
+    activity_id: ActivityId | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SupplyRequest:
+    """An operator says how an open activity ended, instead of another attempt.
+
+    Attributes:
+        supplied_by: the operator.
+    """
+
+    activity_id: ActivityId
+    outcome: AttemptCompleted | AttemptFailed
+    supplied_by: str
 
 
 @attrs.frozen(kw_only=True)
@@ -210,6 +249,9 @@ Arrival: TypeAlias = (
     StartRequest
     | ActivityOutcome
     | Redelivery
+    | AttemptStart
+    | RetryRequest
+    | SupplyRequest
     | TimerDue
     | SignalSentToRun
     | UpdateSentToRun

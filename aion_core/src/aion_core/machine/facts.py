@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from aion_core import events as e
 from aion_core.errors import HistoryShapeError
 from aion_core.history import ActivityRow
-from aion_core.ids import ActivityId, ChildKey
+from aion_core.ids import START_TIMER, ActivityId, ChildKey
 
 __all__ = ["RunFacts"]
 
@@ -23,9 +23,21 @@ class RunFacts:
         failed: how the last attempt failed of those that are tried again.
         children: the events that its children began with that have not ended.
         cancel_seq: the event by which somebody asked it to stop.
+        has_begun: its code has run: it was started at once, or the timer of its start has fired.
+        updates: ids of those that were accepted and have no answer, in order.
     """
 
-    __slots__ = ("cancel_seq", "children", "failed", "origin", "scheduled", "started", "terminal")
+    __slots__ = (
+        "cancel_seq",
+        "children",
+        "failed",
+        "has_begun",
+        "origin",
+        "scheduled",
+        "started",
+        "terminal",
+        "updates",
+    )
 
     def __init__(
         self, history: Sequence[e.HistoryEvent], activities: Iterable[ActivityRow]
@@ -37,6 +49,8 @@ class RunFacts:
         self.failed: dict[ActivityId, e.ActivityFailed] = {}
         self.children: dict[ChildKey, e.ChildWorkflowStarted] = {}
         self.cancel_seq: int | None = None
+        self.has_begun = False
+        self.updates: dict[str, None] = {}
         for event in history:
             self.take(event)
         self.settle(history, activities)
@@ -62,6 +76,10 @@ class RunFacts:
                 self.children.pop(event.child_key, None)
             case e.WorkflowCancelRequested():
                 self.cancel_seq = event.seq
+            case e.UpdateAccepted():
+                self.updates[event.update_id] = None
+            case e.UpdateCompleted() | e.UpdateFailed():
+                self.updates.pop(event.update_id, None)
             case _:
                 self._take_landmark(event)
 
@@ -69,11 +87,14 @@ class RunFacts:
         match event:
             case e.WorkflowStarted():
                 self.started, self.terminal, self.cancel_seq = event, None, None
+                self.has_begun = event.not_before is None
                 if event.continued_from is None:
                     self.origin = event
                 self.scheduled.clear()
                 self.failed.clear()
                 self.children.clear()
+            case e.TimerFired() if event.timer_id == START_TIMER:
+                self.has_begun = True
             case e.WorkflowReopened():
                 self.terminal = None
                 if self.cancel_seq is not None and self.cancel_seq >= event.from_seq:

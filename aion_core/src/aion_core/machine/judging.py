@@ -22,6 +22,7 @@ from aion_core.failures import Failure, FailureKind, timeout_failure
 from aion_core.history import ActivityRow, RunProjection
 from aion_core.machine import arrivals as a
 from aion_core.machine.facts import RunFacts
+from aion_core.machine.operating import judge_retry, judge_supply
 from aion_core.payloads import Payload
 
 __all__ = ["MAX_DELIVERIES", "Judge", "judge_start"]
@@ -55,7 +56,7 @@ class Judge:
     def __call__(self, arrival: a.Arrival, now: datetime) -> e.HistoryEvent | AionError | None:
         """The event that an arrival becomes; None when it is dropped or was taken before."""
         match arrival:
-            case a.ActivityOutcome() | a.Redelivery():
+            case a.ActivityOutcome() | a.Redelivery() | a.AttemptStart():
                 return self._judge_activity(arrival, now)
             case a.TimerDue():
                 return self._judge_timer(arrival, now)
@@ -67,6 +68,10 @@ class Judge:
                 return self._judge_stop(arrival, now)
             case a.ChildEnded():
                 return self._judge_child(arrival, now)
+            case a.RetryRequest():
+                return judge_retry(self._projection, arrival, now, self._recorded_at(now))
+            case a.SupplyRequest():
+                return judge_supply(self._projection, arrival, self._recorded_at(now))
             case _:
                 assert_never(arrival)
 
@@ -165,7 +170,7 @@ class Judge:
                 assert_never(arrival.outcome)
 
     def _judge_activity(
-        self, arrival: a.ActivityOutcome | a.Redelivery, now: datetime
+        self, arrival: a.ActivityOutcome | a.Redelivery | a.AttemptStart, now: datetime
     ) -> e.HistoryEvent | None:
         summary = self._projection.summary
         row = self._projection.activities.get(arrival.activity_id)
@@ -178,6 +183,9 @@ class Judge:
         if isinstance(arrival, a.Redelivery):
             # Asked for twice, it is still one delivery.
             return self._judge_redelivery(row, now) if arrival.delivery == row.delivery else None
+        if isinstance(arrival, a.AttemptStart):
+            is_current = arrival.delivery == row.delivery and not (row.cancel_requested or row.held)
+            return self._started(row, row.delivery, now) if is_current else None
         if summary is None or arrival.run_id != summary.run_id:
             return None
         if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
@@ -202,6 +210,7 @@ class Judge:
                 random_seed=arrival.random_seed,
                 parent=arrival.parent,
                 attributes=arrival.attributes,
+                not_before=arrival.not_before,
                 memo=arrival.memo,
             )
         return judge_start(started, arrival, self._same)
@@ -231,14 +240,7 @@ class Judge:
                 detail=a.OUTCOME_UNKNOWN,
             )
         if row.delivery < MAX_DELIVERIES:
-            return e.ActivityStarted(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=self._workflow_id,
-                activity_id=row.activity_id,
-                attempt=row.attempt,
-                delivery=row.delivery + 1,
-            )
+            return self._started(row, row.delivery + 1, now)
         return e.ActivityFailed(
             seq=seq,
             recorded_at=recorded_at,
@@ -250,6 +252,17 @@ class Judge:
                 message=f"handed out {row.delivery} times, and no process lived to see it end",
                 kind="crashed",
             ),
+            held=self._holds(row, recorded_at),
+        )
+
+    def _started(self, row: ActivityRow, delivery: int, now: datetime) -> e.ActivityStarted:
+        return e.ActivityStarted(
+            seq=self._projection.head + 1,
+            recorded_at=self._recorded_at(now),
+            workflow_id=self._workflow_id,
+            activity_id=row.activity_id,
+            attempt=row.attempt,
+            delivery=delivery,
         )
 
     def _judge_outcome(
@@ -278,6 +291,7 @@ class Judge:
             case a.AttemptFailed(failure, non_retryable):
                 delay = self._delay_before_next(row, failure, non_retryable=non_retryable)
                 failure = attrs.evolve(failure, kind=_kind(failure, delay))
+                held = delay is None and self._holds(row, recorded_at)
                 at = None if delay is None else recorded_at + timedelta(seconds=delay)
                 if at is not None and row.deadline is not None and at >= row.deadline:
                     # To wait for an attempt that may not begin would help nobody.
@@ -290,6 +304,7 @@ class Judge:
                     attempt=row.attempt,
                     error=failure,
                     next_attempt_at=at,
+                    held=held,
                     heartbeat=arrival.heartbeat,
                 )
             case _:
@@ -302,6 +317,13 @@ class Judge:
             return None
         policy = self._facts.scheduled[row.activity_id].options.retry
         return policy.delay_after(row.attempt, failure, non_retryable=non_retryable)
+
+    def _holds(self, row: ActivityRow, at: datetime) -> bool:
+        """Is an operator asked, when there is no further attempt?"""
+        if row.cancel_requested or (row.deadline is not None and at >= row.deadline):
+            # Its caller wants it no more, or was promised to have waited no longer.
+            return False
+        return self._facts.scheduled[row.activity_id].options.retry.on_exhausted == "pause"
 
     def _out_of_time(self, row: ActivityRow, failure: Failure) -> Failure:
         limit = self._facts.scheduled[row.activity_id].options.schedule_to_close

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aion_core import commands as c
     from aion_core.machine.kernel import Task
 
-__all__ = ["Place", "Places"]
+__all__ = ["Place", "Places", "waits_at"]
 
 Place: TypeAlias = tuple[str, int]
 """A file and a line in it."""
@@ -39,7 +39,7 @@ class Places:
         """Keep the place of a command, which is being issued."""
         place = self.here() or _raised_at(error)
         if place is None and task is not None:
-            place = _waits_at(task.coroutine) or task.origin
+            place = waits_at(task.coroutine) or task.origin
         self._kept.append((command, place or self._begin_of_root()))
 
     def of(self, command: c.AnchoredCommand) -> Place | None:
@@ -51,7 +51,7 @@ class Places:
 
     def of_rest(self, task: Task | None) -> Place | None:
         """Where a task waits."""
-        place = None if task is None else _waits_at(task.coroutine)
+        place = None if task is None else waits_at(task.coroutine)
         return place or self._begin_of_root()
 
     def here(self) -> Place | None:
@@ -83,7 +83,7 @@ def _raised_at(error: BaseException | None) -> Place | None:
     return place
 
 
-def _waits_at(coroutine: Any) -> Place | None:
+def waits_at(coroutine: Any) -> Place | None:
     """The innermost line of the author's in a chain of coroutines that await each other."""
     place = None
     while coroutine is not None:

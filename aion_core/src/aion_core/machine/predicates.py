@@ -42,6 +42,10 @@ class Predicates:
     def __bool__(self) -> bool:
         return bool(self._waiters)
 
+    def waiting(self) -> frozenset[Task]:
+        """The tasks that wait for a condition."""
+        return frozenset(waiter.task for waiter in self._waiters)
+
     async def wait(self, task: Task, predicate: Callable[[], object]) -> None:
         """Park a task until its condition holds."""
         await checkpoint_if_cancelled()

@@ -29,6 +29,7 @@ from aion_core.ids import PackageVersion, RunId, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.activity_calls import ActivityDefinition
 from aion_core.machine.judging import Judge
+from aion_core.machine.operating import retriable
 from aion_core.machine.outgoing import SENDING, Outgoing, outgoing_of, refused_start
 from aion_core.machine.randomness import successor_of
 from aion_core.machine.reading import RunReading
@@ -49,7 +50,7 @@ MAX_CONTINUATIONS = 100
 
 
 class Later(enum.Enum):
-    """An arrival has to wait for the run that follows."""
+    """An arrival has to wait: for the run that follows, or until the code begins."""
 
     LATER = "later"
 
@@ -58,7 +59,7 @@ LATER: Literal[Later.LATER] = Later.LATER
 
 Refusal: TypeAlias = AionError | Literal[Later.LATER] | None
 """What became of an arrival: None when it was taken, or is not needed; `LATER` when it is to be
-handed in again once the run has ended; else what its sender is to be told.
+handed in again once the run has ended or begun; else what its sender is to be told.
 """
 
 
@@ -162,6 +163,24 @@ class Run:
         return self.is_open and self._machine is not None and self._machine.is_continuing
 
     @property
+    def has_begun(self) -> bool:
+        """The code of the newest run has run; False while its start waits."""
+        return self._facts.has_begun
+
+    @property
+    def puts_off(self) -> bool:
+        """What was `LATER` would be so again."""
+        machine = self._machine
+        if machine is None or not self.is_open:
+            return False
+        return machine.is_continuing or machine.waits_to_begin
+
+    @property
+    def open_updates(self) -> Iterable[str]:
+        """Ids of updates that were accepted and have no answer, in order."""
+        return tuple(self._facts.updates)
+
+    @property
     def is_ahead(self) -> bool:
         """True when the code has commands that no event records: a step without arrivals is due."""
         return bool(self._ahead)
@@ -191,8 +210,9 @@ class Run:
     def former_of(self, activity: ActivityRow) -> e.ActivityFailed | None:
         """How the attempt before the current one of an open activity failed, if there was one."""
         failed = self._facts.failed.get(activity.activity_id)
-        # What a reopening has taken back is not of this attempt.
-        return failed if failed is not None and failed.attempt == activity.attempt - 1 else None
+        # What a reopening has taken back is not of this attempt. One that is held has none.
+        before = activity.attempt - (0 if activity.held else 1)
+        return failed if failed is not None and failed.attempt == before else None
 
     def take_dropped_signals(self) -> list[tuple[str, AionError]]:
         """Signals that fitted no receiver since the last call, to be logged."""
@@ -286,12 +306,12 @@ class Run:
                     later.append(index)
 
         for index, arrival in enumerate(arrivals):
-            if later and not self.is_continuing:
+            if later and not self.puts_off:
                 take_later()
             refusals.append(self._take(arrival, now, events))
             if refusals[index] is LATER:
                 later.append(index)
-        if later and not self.is_continuing:
+        if later and not self.puts_off:
             take_later()
         return refusals
 
@@ -299,6 +319,10 @@ class Run:
         if isinstance(arrival, a.StartRequest) and arrival.package_version is None:
             version = self._version_of(arrival.workflow_type)
             arrival = attrs.evolve(arrival, package_version=version)
+        if isinstance(arrival, a.RetryRequest) and arrival.activity_id is None:
+            # All but the last, which is the first that waits then.
+            for activity_id in retriable(self.projection, now)[:-1]:
+                self._take(a.RetryRequest(activity_id=activity_id), now, events)
         verdict = self._judge(arrival, now)
         if isinstance(verdict, AionError):
             return self._refuse(arrival, verdict)
@@ -328,16 +352,36 @@ class Run:
     def _refusal_by_code(self, arrival: a.Arrival) -> Refusal:
         """What the code, as it is now, has against an arrival."""
         machine = self._machine
+        if isinstance(arrival, a.SupplyRequest):
+            return self._refusal_of_supply(arrival)
         if machine is None or not isinstance(
             arrival, a.SignalSentToRun | a.UpdateSentToRun | a.CancelRequest
         ):
             return None
         if machine.is_continuing:
             return LATER
+        if machine.waits_to_begin:
+            # Only its code has handlers; what is not accepted is not recorded.
+            return LATER if isinstance(arrival, a.UpdateSentToRun) else None
         if machine.is_closing:
             return WorkflowClosedError(self.workflow_id, "its result is certain")
         if isinstance(arrival, a.UpdateSentToRun):
             return machine.refusal_of(arrival.name, arrival.arg)
+        return None
+
+    def _refusal_of_supply(self, request: a.SupplyRequest) -> PayloadError | None:
+        """A result that the function could not have returned would fail its caller for ever."""
+        if isinstance(request.outcome, a.AttemptCompleted):
+            assert self._machine is not None
+            calls = self._machine.environment.activities
+            definition = calls.definition_of(request.activity_id)
+            try:
+                definition.check_result(request.outcome.result, self._converter)
+            except PayloadError as error:
+                return PayloadError(
+                    f"the result supplied for {request.activity_id} ({definition.name}) does not "
+                    f"fit: {error}"
+                )
         return None
 
     def _activate(self, arrival: e.HistoryEvent, events: list[e.HistoryEvent]) -> None:

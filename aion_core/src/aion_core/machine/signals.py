@@ -59,6 +59,10 @@ class Signals:
             for index, (begun, _) in enumerate(receivers.values(), self._arrived.get(name, 0)):
                 yield begun, c.AwaitSignal(name, index)
 
+    def awaited(self) -> dict[Task, str]:
+        """The tasks that wait for a signal, and its name."""
+        return {task: name for name, tasks in self._receivers.items() for task in tasks}
+
     async def receive(self, task: Task, name: str, decode: Decode) -> Any:
         """Park a task until it gets the next signal of a name."""
         await checkpoint_if_cancelled()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import HistoryShapeError, WorkflowUsageError
-from aion_core.ids import TimerId, position
+from aion_core.ids import START_TIMER, TimerId, position
 from aion_core.machine.kernel import Task, checkpoint_if_cancelled, suspend, yield_turn
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Timers:
     def waits(self) -> Iterable[tuple[int, c.AwaitTimer]]:
         """What is awaited, and since when."""
         return ((begun, c.AwaitTimer(timer)) for timer, (begun, _) in self._running.items())
+
+    def hold_start(self, fire_at: datetime, begin: Callable[[], None]) -> None:
+        """Have the code of the run begin when the timer of its start has fired."""
+        self._start(None, START_TIMER, fire_at, begin)
 
     def start(self, task: Task, fire_at: datetime, fired: Callable[[], None]) -> TimerId:
         """Have ``fired`` called when the instant has come."""
@@ -132,7 +136,7 @@ class Timers:
         fired()
 
     def _start(
-        self, task: Task, timer_id: TimerId, fire_at: datetime, fired: Callable[[], None]
+        self, task: Task | None, timer_id: TimerId, fire_at: datetime, fired: Callable[[], None]
     ) -> None:
         # In UTC like all that is recorded: it becomes `now` when the timer fires.
         index = self._environment.issue(c.StartTimer(timer_id, fire_at.astimezone(UTC)), task)

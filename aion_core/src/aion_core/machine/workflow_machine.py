@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 from aion_core import commands as c
 from aion_core import events as e
-from aion_core.errors import AionError, HistoryShapeError, NonDeterminismError
+from aion_core.errors import AionError, HistoryShapeError, NonDeterminismError, QueryError
 from aion_core.ids import RunId, WorkflowId
 from aion_core.machine.ending import end_by_error, status_by
 from aion_core.machine.environment import Environment
 from aion_core.machine.kernel import Kernel
 from aion_core.machine.places import Place, Places
+from aion_core.machine.waits import WAITS_QUERY, Wait, waits_of
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.replay.matching import describe, point, same_intent
 from aion_core.replay.segment import Group, cut_segment
@@ -76,6 +77,7 @@ class WorkflowMachine:
         self._started = started
         self.environment = Environment(started, converter, getattr(guard, "lifted", nullcontext))
         self._kernel = Kernel(self.environment, self._ended, self._root_done)
+        self._is_started = False
         self._has_begun = False
         self._end: c.AnchoredCommand | None = None
         self._end_error: BaseException | None = None
@@ -93,6 +95,11 @@ class WorkflowMachine:
     def run_id(self) -> RunId:
         """Which run of it."""
         return self._started.run_id
+
+    @property
+    def waits_to_begin(self) -> bool:
+        """It is started, and its code runs when the timer of that start has fired."""
+        return self._is_started and not self._has_begun and not self._has_ended
 
     @property
     def is_closing(self) -> bool:
@@ -116,8 +123,20 @@ class WorkflowMachine:
 
     def ask(self, query: str) -> Payload:
         """The answer to a query, by the state that the code is in. Raises `QueryError`."""
+        if not self._has_begun:
+            state = "has ended before it began" if self._has_ended else "waits to be begun"
+            raise QueryError(
+                f"workflow {self.workflow_id!r} {state}: its code, which would answer the query "
+                f"{query!r}, has not run"
+            )
+        if query == WAITS_QUERY:
+            return self.environment.converter.encode(list(self.waits()), list[Wait])
         with self._guard():
             return self.environment.queries.ask(query)
+
+    def waits(self) -> tuple[Wait, ...]:
+        """What its tasks wait for, the oldest task first; nothing of that is changed."""
+        return waits_of(self._kernel)
 
     def activate(self, arrival: e.HistoryEvent) -> list[c.AnchoredCommand]:
         """Apply one arrival and run the code until it rests; returns the commands it issued."""
@@ -244,8 +263,7 @@ class WorkflowMachine:
             case e.ChildWorkflowCompleted() | e.ChildWorkflowFailed() | e.ChildWorkflowCancelled():
                 environment.children.settle(arrival)
             case e.WorkflowCancelRequested():
-                environment.cancel_reason = arrival.reason
-                self._kernel.root_scope.cancel()
+                self._cancel(arrival.reason)
             case _:
                 raise HistoryShapeError(
                     f"workflow {self.workflow_id!r}: event {arrival.seq}, {describe(arrival)}, "
@@ -253,16 +271,18 @@ class WorkflowMachine:
                 )
 
     def _begin(self, started: e.WorkflowStarted) -> None:
-        if self._has_begun:
+        if self._is_started:
             raise HistoryShapeError(f"event {started.seq} starts a run that has been started")
-        if started.not_before is not None:
-            raise HistoryShapeError(
-                f"workflow {self.workflow_id!r} starts at {started.not_before.isoformat()}, but "
-                "this version has no starts that wait"
-            )
+        self._is_started = True
+        if started.not_before is None:
+            self._run_code()
+        else:
+            self.environment.timers.hold_start(started.not_before, self._run_code)
+
+    def _run_code(self) -> None:
         self._has_begun = True
         try:
-            coroutine = self._definition.begin(started.input, self.environment.converter)
+            coroutine = self._definition.begin(self._started.input, self.environment.converter)
         except Exception as error:
             self._root_done(None, error)
             self._ended(None, error)
@@ -270,6 +290,15 @@ class WorkflowMachine:
         if self.environment.places is not None:
             self.environment.places.begin(coroutine)
         self._kernel.spawn_root(coroutine, contextvars.Context())
+
+    def _cancel(self, reason: str) -> None:
+        self.environment.cancel_reason = reason
+        if self.waits_to_begin:
+            # There is no code yet that could clean up.
+            self._end_by(c.CancelWorkflow(reason))
+            self._ended(None, None)
+        else:
+            self._kernel.root_scope.cancel()
 
     def _root_done(self, value: object, error: BaseException | None) -> None:
         """The outcome is certain; what the code leaves behind is still waited for."""

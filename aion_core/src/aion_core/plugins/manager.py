@@ -28,7 +28,7 @@ from aion_core.plugins.listing import PluginInfo
 from aion_core.plugins.offers import Offer, choose, choose_scheme, refuse_clash
 from aion_core.plugins.origin import Origin, blamed
 from aion_core.plugins.registry import PluginRegistry
-from aion_core.suggestions import did_you_mean
+from aion_core.suggestions import did_you_mean, nearest
 
 __all__ = ["PluginManager"]
 
@@ -82,6 +82,12 @@ class PluginManager(PluginRegistry):
         offer, own_url = choose_scheme(url, self._offers(STORE), self._passed_over())
         provider = cast("StoreProvider", offer.checked(offer.found()))
         return provider.open(own_url)
+
+    def store_exists(self, url: str) -> bool | None:
+        """Whether there is a store at a URL; None where its plugin cannot say. As `open_store`."""
+        offer, own_url = choose_scheme(url, self._offers(STORE), self._passed_over())
+        exists = cast("StoreProvider", offer.checked(offer.found())).exists
+        return None if exists is None else exists(own_url)
 
     def executor(self, name: str, context: SeamContext) -> LiveExecutor:
         """Make the executor of a name: ``name``, or ``plugin:name``.
@@ -209,6 +215,26 @@ class PluginManager(PluginRegistry):
                     f"there are settings for the plugin {name!r}, which is not installed "
                     f"(installed: {', '.join(sorted(installed)) or 'none'}); {way_out}"
                 )
+
+    def check_disabled(self) -> list[str]:
+        """Refuse slips of the fingers among the names that are passed over: who wrote one believes
+        that the plugin which is meant does not act.
+
+        Returns:
+            Names of nothing installed that are like no plugin's: they change nothing.
+
+        Raises:
+            ConfigError: a name is not installed, but nearly that of a plugin which acts.
+        """
+        unknown = sorted(self._disabled - self._origins.keys() - self._unused.keys())
+        for name in unknown:
+            close = nearest(name, self._origins, likeness=0.8)
+            if close is not None:
+                raise ConfigError(
+                    f"the plugin {name!r} is to be disabled, but is not installed; did you mean "
+                    f"{close!r}?"
+                )
+        return unknown
 
     def listing(self) -> tuple[PluginInfo, ...]:
         """Every plugin in order of names: what it offers, and what is wrong with it.

@@ -31,7 +31,7 @@ from aion_core.errors import (
 )
 from aion_core.events import HistoryEvent
 from aion_core.history import ActivityRow, RunProjection, WorkflowSummary
-from aion_core.ids import PackageVersion, WorkflowId
+from aion_core.ids import START_TIMER, PackageVersion, WorkflowId
 from aion_core.payloads import Payload
 from aion_core.status import WorkflowStatus
 
@@ -192,7 +192,11 @@ class ModelStore:
         """What an engine that starts has to do."""
         reasons: dict[DueReason, set[WorkflowId]] = {
             DueReason.MESSAGE: {message.target for message in self.messages},
-            DueReason.TIMER: {row.workflow_id for row in self.timers() if row.timer.fire_at <= now},
+            DueReason.TIMER: {
+                row.workflow_id
+                for row in self.timers()
+                if row.timer.fire_at <= now and row.timer.timer_id != START_TIMER
+            },
             DueReason.ACTIVITY: {
                 row.workflow_id for row in self.open_activities() if _is_due(row.activity, now)
             },

@@ -6,7 +6,7 @@ delivers timers, signals and children itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, assert_never
@@ -17,6 +17,7 @@ from aion_core import commands as c
 from aion_core import events as e
 from aion_core import replay as r
 from aion_core.authoring.activities import Activity, ActivityInfo
+from aion_core.authoring.resources import Resources
 from aion_core.contracts import ActivityAttempt, LiveExecutor
 from aion_core.errors import AionError, HistoryShapeError
 from aion_core.ids import ActivityId, RunId
@@ -241,6 +242,7 @@ class _Attempt(ActivityAttempt):
         self.converter = converter
         self.cancel_scope = trio.CancelScope()
         self.last_heartbeat = None
+        self.resources = Resources()
         self._definitions = definitions
 
     @property
@@ -252,6 +254,19 @@ class _Attempt(ActivityAttempt):
                 "it to resolve_or_execute_live(definitions={...})"
             )
         return found
+
+    @property
+    def is_to_stop(self) -> bool:
+        return False  # nobody asks for it here
+
+    async def call_on_asyncio(
+        self, function: Callable[..., Coroutine[Any, Any, object]], arguments: Mapping[str, object]
+    ) -> object:
+        await trio.lowlevel.checkpoint()
+        raise AionError(
+            f"activity {self.info.activity_type!r} runs on an asyncio loop, which only an engine "
+            "has; open one"
+        )
 
     def waits(self) -> None:
         """No time runs here."""

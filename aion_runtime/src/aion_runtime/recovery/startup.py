@@ -5,12 +5,12 @@ What this costs follows from what is due, not from how many runs there are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
-from aion_core.contracts import DueReason, EventStore, OpenActivity, RunFilter
+from aion_core.contracts import DueReason, EventStore, OpenActivity, RunFilter, StoredMessage
 from aion_core.ids import WorkflowId
 from aion_core.status import WorkflowStatus
 from aion_runtime.alarms import Alarms
@@ -46,14 +46,22 @@ async def recover_due_runs(
     waker: Waker,
     alarms: Alarms[datetime],
     now: datetime,
+    hand_on: Callable[[Sequence[StoredMessage]], Awaitable[None]],
+    begin_timers: Callable[[], None],
 ) -> StartupReport:
-    """Load every run that has something to be done, and wait until all are loaded.
+    """Load every run that has something to be done, and wait until each has been loaded.
 
-    Messages, due timers and attempts are taken up by the first steps; attempts planned for later
-    get an alarm, which rings at their deadline if that is earlier. Runs that another engine has
-    found stuck are tried again.
+    Those that come first go on while the others are loaded. Messages, due timers and attempts are
+    taken up by the first steps; attempts planned for later get an alarm, which rings at their
+    deadline if that is earlier. Runs that another engine has found stuck are tried again.
+
+    Args:
+        hand_on: takes the messages that wait in the store.
+        begin_timers: called when what has been sent is in the mailboxes, since a result that is in
+            hand beats a deadline.
     """
     due = await store.due_work(now)
+    waker.expect(run.workflow_id for run in due)
     waker.listed_stuck |= {run.workflow_id for run in due if DueReason.STUCK in run.reasons}
     open_runs = [
         await store.count(RunFilter(status=status))
@@ -63,12 +71,11 @@ async def recover_due_runs(
     waker.reports = reports
     if any(DueReason.MESSAGE in run.reasons for run in due):
         # Before the runs are loaded: an attempt whose outcome is among them is not made again.
-        # And all at once: what a run sends that is woken by one comes after those it sent before.
-        for message in [stored.message async for stored in store.all_messages()]:
-            dispatcher.deliver(message)
+        await hand_on([stored async for stored in store.all_messages()])
     for run in due:
         dispatcher.wake(run.workflow_id)
     await _arm_retries(store, dispatcher, alarms, now)
+    begin_timers()
     await waker.loaded()
     waker.reports = None
     runs = [reports[run.workflow_id] for run in due if run.workflow_id in reports]

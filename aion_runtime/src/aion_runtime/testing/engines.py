@@ -5,30 +5,25 @@ from __future__ import annotations
 import functools
 import inspect
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import timedelta
 from os import PathLike, fspath
 from types import ModuleType
-from typing import Any, Concatenate, ParamSpec, TypedDict, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, Unpack
 from urllib.parse import quote
 
 import trio
 
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow
-from aion_core.contracts import (
-    ActiveWorkflowRecoverySeam,
-    EventStore,
-    LiveExecutor,
-    RecoveryDriver,
-)
+from aion_core.contracts import EventStore
 from aion_core.ids import WorkflowId
 from aion_core.plugins import PluginManager
-from aion_runtime.assembling import NonDeterminismPolicy
-from aion_runtime.catalog import VersionPolicy, call_of
+from aion_runtime.catalog import call_of
+from aion_runtime.client import Client
 from aion_runtime.engine import Engine
 from aion_runtime.opening import open_engine, open_store
+from aion_runtime.options import EngineOptions
 from aion_runtime.resting import Rest
 from aion_runtime.testing.jumping import Jumper
 from aion_runtime.testing.lives import Lives
@@ -133,26 +128,9 @@ def _survives(
 
 
 # Whatever an engine can be asked, to come included, goes on in the next life.
-for _name, _method in vars(Engine).items():
+for _name, _method in {**vars(Client), **vars(Engine)}.items():
     if inspect.iscoroutinefunction(_method) and _name not in vars(TestEngine):
         setattr(TestEngine, _name, _survives(_method))
-
-
-class EngineOptions(TypedDict, total=False):
-    """What else `open_engine` takes, as it is described there."""
-
-    executor: str | LiveExecutor | None
-    recovery_driver: str | RecoveryDriver | None
-    recovery_seam: str | ActiveWorkflowRecoverySeam | None
-    plugins: PluginManager | None
-    on_version_mismatch: VersionPolicy
-    on_nondeterminism: NonDeterminismPolicy
-    resident_bytes: int
-    shutdown_grace: float | timedelta
-    activation_time_limit: float | timedelta
-    replay_check: bool
-    dev_mode: bool | None
-    settings: Mapping[str, Mapping[str, object]] | None
 
 
 @asynccontextmanager

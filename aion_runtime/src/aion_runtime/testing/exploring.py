@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import ModuleType
 from typing import Any, TypeVarTuple, Unpack
 
@@ -12,6 +13,7 @@ from aion_core.authoring.workflows import Workflow
 from aion_core.events import HistoryEvent
 from aion_core.ids import WorkflowId, validated_workflow_id
 from aion_core.plugins import PluginManager
+from aion_core.policies import seconds
 from aion_runtime.assembling import installed_plugins
 from aion_runtime.catalog import call_of
 from aion_runtime.configuration import load_configuration
@@ -84,6 +86,7 @@ async def explore_crashes(
     workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
     crashes: Iterable[Sequence[Crash]] | None = None,
     workflow_id: str = "explored",
+    delay: float | timedelta | None = None,
     store: str = "memory:",
     skip_unfit: bool = False,
     resident_bytes: int = RESIDENT_BYTES,
@@ -108,6 +111,7 @@ async def explore_crashes(
             times at the most, for an attempt that sees more counts as what kills the engine. When
             not given there is a run for each append, once before it and once after.
         workflow_id: of the workflow.
+        delay: as for ``engine.start``; the script then has a `fire` for it.
         store: a URL. ``{run}`` in it becomes the number of the run, for each needs an empty store.
         skip_unfit: leave out items that do not fit when their turn has come.
         resident_bytes: with 0 a workflow leaves memory whenever it waits.
@@ -124,6 +128,7 @@ async def explore_crashes(
         args=positional,
         keywords=keywords,
         workflow_id=validated_workflow_id(workflow_id),
+        delay=None if delay is None else seconds(delay),
         workflows=cast_of([definition, *workflows], bursts),
         store=store,
         plugins=plugins or installed_plugins(load_configuration()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias, assert_never
 
@@ -271,7 +271,9 @@ class Releaser:
 
     async def _start(self) -> None:
         scene = self._scene
-        await self._start_of(scene.workflow_id, scene.workflow, scene.args, scene.keywords)
+        await self._start_of(
+            scene.workflow_id, scene.workflow, scene.args, scene.keywords, scene.delay
+        )
 
     async def _start_of(
         self,
@@ -279,15 +281,18 @@ class Releaser:
         workflow: Workflow[..., Any],
         args: tuple[object, ...],
         keywords: Mapping[str, object],
+        delay: float | None = None,
     ) -> None:
         """As `Engine.start`, but for the draws."""
         converter = self._engine._converter
+        now = self._engine._clock.now()
         request = StartRequest(
             workflow_type=workflow.name,
             input=workflow.signature.encode_arguments(args, keywords, converter),
             run_id=RunId(f"first of {workflow_id}"),
             package_version=None,
             random_seed=_SEED,
+            not_before=None if delay is None else now + timedelta(seconds=delay),
         )
         await self._engine._send(workflow_id, request)
 

@@ -23,6 +23,7 @@ class Scene:
 
     Attributes:
         workflow_id: of the workflow that is explored.
+        delay: seconds for which its code does not run; None when it begins at once.
         workflows: all that an engine has to know.
         store: a URL; ``{run}`` in it is replaced by the number of the run.
         resident_bytes: as for `open_engine`.
@@ -32,6 +33,7 @@ class Scene:
     args: tuple[object, ...]
     keywords: Mapping[str, object]
     workflow_id: WorkflowId
+    delay: float | None
     workflows: Sequence[Workflow[..., Any] | ModuleType]
     store: str
     plugins: PluginManager

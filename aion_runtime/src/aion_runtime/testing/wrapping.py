@@ -6,8 +6,8 @@ better way of its own is done so here, too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from aion_core.contracts import (
     EVERYTHING,
     Answer,
     Append,
+    BegunRun,
     DueRun,
     DueTimer,
     EventStore,
@@ -28,6 +29,7 @@ from aion_core.contracts import (
     StoredMessage,
     StoreStats,
     StoreWriter,
+    WaitingStart,
 )
 from aion_core.errors import StoreError
 from aion_core.events import HistoryEvent
@@ -106,8 +108,25 @@ class WrappedStore(EventStore):
     ) -> Sequence[OpenActivity]:
         return await self.through(self.inner.open_activities(after=after, limit=limit))
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        return await self.through(self.inner.expired_timers(as_of))
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
+        return await self.through(self.inner.expired_timers(as_of, starts=starts))
+
+    async def waiting_starts(
+        self,
+        as_of: datetime,
+        *,
+        since: datetime | None = None,
+        without: Collection[str] = (),
+        limit: int = 1000,
+    ) -> Sequence[WaitingStart]:
+        return await self.through(
+            self.inner.waiting_starts(as_of, since=since, without=without, limit=limit)
+        )
+
+    async def begun_runs(self) -> Sequence[BegunRun]:
+        return await self.through(self.inner.begun_runs())
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         return await self.through(self.inner.next_timer(after))
@@ -120,6 +139,9 @@ class WrappedStore(EventStore):
 
     async def post(self, message: Message) -> None:
         await self.through(self.inner.post(message))
+
+    def watch(self, notify: Callable[[], None]) -> AbstractContextManager[bool]:
+        return self.inner.watch(notify)
 
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
         return await self.through(self.inner.messages(after, limit))

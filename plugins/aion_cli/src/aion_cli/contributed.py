@@ -12,7 +12,8 @@ from aion_core.errors import AionError
 __all__ = ["Contributed", "contributed_commands"]
 
 SILENT = frozenset(
-    f"aion-workflow-{name}" for name in ("runtime", "store-example", "store-memory", "store-sqlite")
+    f"aion-workflow-{name}"
+    for name in ("observer-log", "runtime", "store-example", "store-memory", "store-sqlite")
 )
 """Our own distributions, known to add no command: ``aion --help`` need not import them."""
 

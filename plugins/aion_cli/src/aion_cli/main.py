@@ -17,25 +17,47 @@ from typing import Any, NoReturn
 import click
 
 from aion_cli.contributed import contributed_commands
-from aion_cli.exit_codes import ExitCode
+from aion_cli.exit_codes import ExitCode, code_of
+from aion_cli.trio_running import sole_cause
 from aion_core.errors import AionError
 
 __all__ = ["cli", "main"]
 
 COMMANDS = {
+    "cancel": "aion_cli.verbs.ending:cancel",
     "demo": "aion_cli.demo.command:demo",
+    "history": "aion_cli.verbs.past:history",
+    "list": "aion_cli.verbs.listing:list_command",
     "plugins": "aion_cli.plugins.command:plugins",
+    "query": "aion_cli.verbs.messages:query",
+    "replay": "aion_cli.verbs.replaying:replay",
+    "retry": "aion_cli.verbs.retrying:retry",
+    "run": "aion_cli.verbs.running:run",
+    "serve": "aion_cli.verbs.serving:serve",
+    "show": "aion_cli.verbs.showing:show",
+    "signal": "aion_cli.verbs.messages:signal",
+    "start": "aion_cli.verbs.starting:start",
+    "supply": "aion_cli.verbs.retrying:supply",
+    "terminate": "aion_cli.verbs.ending:terminate",
+    "update": "aion_cli.verbs.messages:update",
 }
 """Where each command is: the module and the name in it."""
 
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    a check failed
-  2    the command line is wrong
-  3    an error of Aion or the operating system, told in one line
+  1    a check failed: of the demo, or code that does not fit a history
+  2    the command line, or JSON given on it, is wrong
+  3    an error of Aion, a store or the operating system
+  4    there is no such workflow, workflow type or activity
+  5    the workflow failed or was ended; of an update, its handler failed
+  6    no engine has answered in time
+  7    the workflow does not take it: it is closed, stuck, or says no
   130  stopped by Ctrl-C (128 + the number of the signal)
 """
+
+
+_FOR_CLICK = click.ClickException | click.exceptions.Exit | click.Abort
 
 
 class AionGroup(click.Group):
@@ -54,15 +76,18 @@ class AionGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Said here, before click prints an empty line for it.
+            raise click.Abort from None
         except Exception as error:
-            cause = _sole_cause(error)
+            cause = sole_cause(error)
             # A closed pipe is no error of ours: whoever read our output has seen enough.
-            if not isinstance(cause, AionError | OSError) or isinstance(cause, BrokenPipeError):
+            if isinstance(cause, _FOR_CLICK | BrokenPipeError):
                 raise
             if ctx.params["debug"]:
                 traceback.print_exception(error)
-                ctx.exit(ExitCode.ERROR)
-            raise _OneLineError(_explain(cause)) from error
+                ctx.exit(code_of(cause))
+            raise _OneLineError(_explain(cause), code_of(cause)) from error
 
 
 def _contributed(ctx: click.Context) -> Mapping[str, click.Command]:
@@ -78,7 +103,9 @@ def _contributed(ctx: click.Context) -> Mapping[str, click.Command]:
 
 
 class _OneLineError(click.ClickException):
-    exit_code = ExitCode.ERROR
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @click.group(cls=AionGroup, epilog=EXIT_CODES, context_settings={"max_content_width": 100})
@@ -100,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(130)
     except click.ClickException as error:
         click.echo(f"aion: {_one_line(error.format_message()).rstrip('.')}{_hint(error)}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(error.code if isinstance(error, _OneLineError) else error.exit_code)
     sys.exit(code)
 
 
@@ -110,14 +137,12 @@ def _hint(error: click.ClickException) -> str:
     return ""
 
 
-def _sole_cause(error: BaseException) -> BaseException:
-    """What a nursery has wrapped in groups, if it is one error."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
 def _explain(error: BaseException) -> str:
+    if not isinstance(error, AionError | OSError):
+        return (
+            f"{type(error).__name__}: {error}; that is a fault in Aion or in a plugin, and "
+            "'aion --debug' with the same words shows where"
+        )
     if isinstance(error, OSError) and error.strerror is not None:
         place = "" if error.filename is None else f": {error.filename}"
         return f"{error.strerror}{place}"

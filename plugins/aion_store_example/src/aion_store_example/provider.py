@@ -11,7 +11,7 @@ from aion_core.contracts import StoreProvider
 from aion_core.errors import ConfigError
 from aion_store_example.store import LmdbStore
 
-__all__ = ["Place", "open_store", "place_of", "provider"]
+__all__ = ["Place", "open_store", "place_of", "provider", "store_exists"]
 
 MAP_MIB = 64 * 1024
 
@@ -59,4 +59,11 @@ def open_store(url: str) -> LmdbStore:
     return LmdbStore(place.directory, place.map_size)
 
 
-provider = StoreProvider(open=open_store, description="LMDB: a directory, one file of data")
+def store_exists(url: str) -> bool:
+    """Whether the directory that a URL names is there. Raises as `place_of`."""
+    return place_of(url).directory.exists()
+
+
+provider = StoreProvider(
+    open=open_store, description="LMDB: a directory, one file of data", exists=store_exists
+)

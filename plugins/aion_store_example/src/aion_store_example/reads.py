@@ -22,7 +22,7 @@ from aion_core.contracts import (
 )
 from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
-from aion_core.ids import WorkflowId
+from aion_core.ids import START_TIMER, WorkflowId
 from aion_core.status import WorkflowStatus
 from aion_core.storing import read_cursor, read_row, require_limit, write_cursor
 from aion_store_example import keys
@@ -114,7 +114,7 @@ def open_activities(
     return list(islice(found, limit))
 
 
-def expired_timers(txn: Transaction, as_of: datetime) -> Sequence[DueTimer]:
+def expired_timers(txn: Transaction, as_of: datetime, *, starts: bool | None) -> Sequence[DueTimer]:
     """`EventStore.expired_timers`."""
     moves = _moving(txn)
     found = []
@@ -122,7 +122,8 @@ def expired_timers(txn: Transaction, as_of: datetime) -> Sequence[DueTimer]:
         if key[:8] > keys.instant(as_of):
             break
         each = read_row(DueTimer, value)
-        if moves(each.workflow_id):
+        is_asked = starts in (None, each.timer.timer_id == START_TIMER)
+        if is_asked and moves(each.workflow_id):
             found.append((key[:16], each))
     return list(keys.in_order(found, lambda each: each.workflow_id, exact=16))
 

@@ -117,8 +117,10 @@ class LmdbStore(EventStore):
     ) -> Sequence[OpenActivity]:
         return await self._read(lambda txn: reads.open_activities(txn, after, limit))
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        return await self._read(lambda txn: reads.expired_timers(txn, as_of))
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
+        return await self._read(lambda txn: reads.expired_timers(txn, as_of, starts=starts))
 
     async def next_timer(self, after: datetime | None = None) -> datetime | None:
         return await self._read(lambda txn: reads.next_timer(txn, after))

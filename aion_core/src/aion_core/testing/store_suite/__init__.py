@@ -28,6 +28,7 @@ from aion_core.testing.store_suite.listing import ListingCases
 from aion_core.testing.store_suite.messages import MessageCases
 from aion_core.testing.store_suite.reopening import ReopeningCases
 from aion_core.testing.store_suite.rows import RowCases
+from aion_core.testing.store_suite.starts import StartCases
 from aion_core.testing.store_suite.stateful import StatefulCases
 from aion_core.testing.store_suite.upkeep import UpkeepCases
 from aion_core.testing.store_suite.work import WorkCases
@@ -43,6 +44,7 @@ class StoreSuite(
     ListingCases,
     RowCases,
     WorkCases,
+    StartCases,
     HeartbeatCases,
     MessageCases,
     FeedCases,

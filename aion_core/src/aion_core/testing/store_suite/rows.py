@@ -170,6 +170,7 @@ class RowCases(SuiteBase):
     ) -> None:
         await write(writer, Story().started().scheduled("a").activity_failed("a", 5, held=True))
         assert (await _activity(store)).held is True
+        assert (await _summary(store)).failed_activity == "a"
 
     @pytest.mark.trio
     async def test_a_cancel_request_is_seen_on_the_activity(

@@ -49,6 +49,8 @@ READS: dict[str, Callable[[EventStore], Awaitable[object]]] = {
     "due_work": lambda store: store.due_work(at(0)),
     "open_activities": lambda store: store.open_activities(),
     "expired_timers": lambda store: store.expired_timers(at(0)),
+    "waiting_starts": lambda store: store.waiting_starts(at(0)),
+    "begun_runs": lambda store: store.begun_runs(),
     "next_timer": lambda store: store.next_timer(),
     "seen": lambda store: store.seen(W, ["s"]),
     "limit_starts": lambda store: store.limit_starts("api", at(0)),

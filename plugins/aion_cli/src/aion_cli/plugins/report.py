@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import click
 
 from aion_cli.plugins.inventory import Inventory
+from aion_cli.printing import Column
+from aion_cli.printing import print_table as print_rows
 from aion_core.plugins import PluginInfo
 
 __all__ = ["print_json", "print_table"]
 
 Row: TypeAlias = tuple[str, ...]
 
-PLUGIN_COLUMNS: Row = ("plugin", "distribution", "version", "offers", "hooks", "state")
-CHOICE_COLUMNS: Row = ("chosen", "name", "plugin", "by")
+PLUGIN_COLUMNS = tuple(
+    Column(name, fit="fold")
+    for name in ("plugin", "distribution", "version", "offers", "hooks", "state")
+)
+CHOICE_COLUMNS = tuple(Column(name, fit="fold") for name in ("chosen", "name", "plugin", "by"))
 
 
 def print_json(inventory: Inventory) -> None:
@@ -53,38 +56,17 @@ def print_json(inventory: Inventory) -> None:
 def print_table(inventory: Inventory) -> None:
     """Print the plugins, a line each, and below them what is chosen.
 
-    With frames on a terminal; elsewhere plain lines, for grep and cut.
+    Fitted to a terminal; elsewhere plain lines, for grep and cut.
     """
-    show = _framed if sys.stdout.isatty() else _plain
-    show(PLUGIN_COLUMNS, [_plugin_row(info) for info in inventory.plugins])
+    print_rows(PLUGIN_COLUMNS, [_plugin_row(info) for info in inventory.plugins])
     click.echo()
-    show(
+    print_rows(
         CHOICE_COLUMNS,
         [
             (choice.kind, choice.name, choice.plugin or "none", choice.source)
             for choice in inventory.choices
         ],
     )
-
-
-def _framed(columns: Row, rows: Sequence[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
-
-
-def _plain(columns: Row, rows: Sequence[Row]) -> None:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def _plugin_row(info: PluginInfo) -> Row:

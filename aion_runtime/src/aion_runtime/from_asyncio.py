@@ -1,0 +1,227 @@
+"""An engine for asyncio: trio runs in a thread, and calls are awaited in any event loop of asyncio.
+
+Every method is one of `aion_runtime.Engine` or `aion_runtime.WorkflowHandle`, has the same types,
+and means and raises what that does. To cancel the task that awaits one ends the wait alone: what
+was asked is done all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack
+
+from aion_core.authoring.queries import Query
+from aion_core.authoring.signals import Signal
+from aion_core.authoring.updates import Update
+from aion_core.authoring.workflows import Workflow
+from aion_core.contracts import EVERYTHING, EventStore, RunFilter, RunPage
+from aion_core.events import HistoryEvent
+from aion_core.history import WorkflowSummary
+from aion_core.ids import WorkflowId
+from aion_runtime import engine as trio_engine
+from aion_runtime import handles, opening
+from aion_runtime.clock import Clock
+from aion_runtime.options import EngineOptions
+from aion_runtime.recovery.startup import StartupReport
+from aion_runtime.trio_thread import TrioThread
+
+__all__ = ["Engine", "WorkflowHandle", "open_engine"]
+
+Ts = TypeVarTuple("Ts")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+@asynccontextmanager
+async def open_engine(
+    store: str | EventStore | None = None,
+    *,
+    workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
+    clock: Clock | None = None,
+    **options: Unpack[EngineOptions],
+) -> AsyncIterator[Engine]:
+    """Run workflows for the length of an ``async with``, as `aion_runtime.open_engine` does.
+
+    A task that is cancelled while it leaves cuts the grace period of running activities short.
+    Signals to the process are the program's: SIGTERM does nothing here.
+
+    Args:
+        store: as for `aion_runtime.open_engine`, as is the rest.
+    """
+    manager = opening.open_engine(store, workflows=workflows, clock=clock, **options)
+    thread = TrioThread(manager, "engine")
+    async with _opened(thread, lambda engine: engine._hurry) as engine:
+        yield Engine(thread, engine)
+
+
+class Engine:
+    """An engine, as a task of asyncio sees it. Got from `open_engine`."""
+
+    def __init__(self, thread: TrioThread[Any], engine: trio_engine.Engine) -> None:
+        self._thread = thread
+        self._engine = engine
+
+    @property
+    def recovery_report(self) -> StartupReport:
+        """What was found when the store was opened."""
+        return self._engine.recovery_report
+
+    async def start(
+        self,
+        workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        workflow_id: str | None = None,
+        attributes: Mapping[str, object] | None = None,
+        memo: object = None,
+    ) -> WorkflowHandle[R]:
+        """Start a workflow; its start is durable when this returns."""
+
+        async def start() -> handles.WorkflowHandle[R]:
+            return await self._engine.start(
+                workflow, *args, workflow_id=workflow_id, attributes=attributes, memo=memo
+            )
+
+        return WorkflowHandle(self._thread, await _call(self._thread, start))
+
+    def get(self, workflow_id: str) -> WorkflowHandle[Any]:
+        """A handle by id; whether there is such a workflow shows when it is used."""
+        return WorkflowHandle(self._thread, self._engine.get(workflow_id))
+
+    async def list_runs(
+        self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+    ) -> RunPage:
+        """Workflows, newest start first; pass the page's ``cursor`` on for the next."""
+
+        async def list_runs() -> RunPage:
+            return await self._engine.list_runs(filter, limit=limit, cursor=cursor)
+
+        return await _call(self._thread, list_runs)
+
+    async def describe(self, workflow_id: str) -> WorkflowSummary:
+        """One line about a workflow. Raises `WorkflowNotFoundError`."""
+        return await _call(self._thread, self._engine.describe, workflow_id)
+
+
+class WorkflowHandle(Generic[R_co]):
+    """One workflow, as a task of asyncio sees it."""
+
+    def __init__(self, thread: TrioThread[Any], handle: handles.WorkflowHandle[R_co]) -> None:
+        self._thread = thread
+        self._handle = handle
+
+    @property
+    def workflow_id(self) -> WorkflowId:
+        """Which workflow."""
+        return self._handle.workflow_id
+
+    async def result(self) -> R_co:
+        """Wait for the end and return what the workflow returned."""
+        return await _call(self._thread, self._handle.result)
+
+    async def signal(self, signal: Signal[T], value: T, *, signal_id: str | None = None) -> None:
+        """Send a value. It is durable when this returns."""
+
+        async def send() -> None:
+            await self._handle.signal(signal, value, signal_id=signal_id)
+
+        await _call(self._thread, send)
+
+    async def query(self, query: Query[T]) -> T:
+        """Ask for something that the workflow shows, by what is durable of it."""
+        return await _call(self._thread, self._handle.query, query)
+
+    async def update(self, update: Update[A, R], arg: A, *, update_id: str | None = None) -> R:
+        """Have the workflow change something, and return what its handler does."""
+
+        async def change() -> R:
+            return await self._handle.update(update, arg, update_id=update_id)
+
+        return await _call(self._thread, change)
+
+    async def cancel(self, reason: str = "cancelled from outside") -> None:
+        """Ask the workflow to stop. It may clean up first, or go on."""
+        await _call(self._thread, self._handle.cancel, reason)
+
+    async def terminate(self, reason: str = "terminated from outside") -> None:
+        """End the workflow here and now, stuck or not; its code is not asked."""
+        await _call(self._thread, self._handle.terminate, reason)
+
+    async def describe(self) -> WorkflowSummary:
+        """One line about it. Raises `WorkflowNotFoundError`."""
+        return await _call(self._thread, self._handle.describe)
+
+    async def history(self) -> Sequence[HistoryEvent]:
+        """Everything recorded so far. Raises `WorkflowNotFoundError`."""
+        return await _call(self._thread, self._handle.history)
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+
+def _call(
+    thread: TrioThread[Any], function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts
+) -> asyncio.Future[R]:
+    return asyncio.wrap_future(thread.call(function, *args))
+
+
+@asynccontextmanager
+async def _opened(
+    thread: TrioThread[T], hurry_of: Callable[[T], Callable[[], object]]
+) -> AsyncIterator[T]:
+    """What the thread holds open, for a block that is cancelled if it ends before."""
+    task = asyncio.current_task()
+    assert task is not None
+    closed = asyncio.wrap_future(thread.closed)
+    is_over = False
+    hurry: Callable[[], object] | None = None
+
+    def end_block(_: asyncio.Future[None]) -> None:
+        nonlocal is_over
+        is_over = True
+        task.cancel()
+
+    try:
+        value = await asyncio.wrap_future(thread.start())
+        hurry = hurry_of(value)
+        closed.add_done_callback(end_block)
+        yield value
+    finally:
+        closed.remove_done_callback(end_block)
+        thread.stop()
+        cancelled = await _wait_to_the_end(closed, thread, hurry)
+        thread.join()
+        if is_over:
+            task.uncancel()
+        closed.result()
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _wait_to_the_end(
+    closed: asyncio.Future[None], thread: TrioThread[Any], hurry: Callable[[], object] | None
+) -> asyncio.CancelledError | None:
+    """Wait for it whatever happens to this task meanwhile; that is returned."""
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            # Also when it is over: that is where a cancellation of the block comes out at last.
+            await asyncio.wait([closed])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            if hurry is not None:
+                thread.run_soon(hurry)
+        else:
+            return cancelled

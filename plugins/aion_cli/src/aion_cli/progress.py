@@ -1,0 +1,69 @@
+"""Progress: what a run does, live on the terminal, drawn from what is recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from aion_cli.printing import visible
+from aion_core.contracts import EventStore
+from aion_core.history import RunProjection
+from aion_core.ids import WorkflowId
+from aion_runtime.wording import ago, in_words
+
+__all__ = ["showing_progress"]
+
+INTERVAL_S = 0.1
+
+
+@asynccontextmanager
+async def showing_progress(
+    store: EventStore, workflow_id: WorkflowId, *, shown: bool
+) -> AsyncIterator[None]:
+    """Draw it on stderr for the length of the block; then it is gone from the screen.
+
+    Args:
+        shown: False draws nothing.
+    """
+    if not shown:
+        yield
+        return
+    console = Console(stderr=True, highlight=False, markup=False)
+    # Drawn only when told to, so that no thread of rich's runs beside trio.
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_draw, live, store, RunProjection(workflow_id))
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def _draw(live: Live, store: EventStore, rows: RunProjection) -> None:
+    while True:
+        for event in await store.read_history_from(rows.workflow_id, rows.head + 1):
+            rows.apply(event)
+        lines = [Text(line, overflow="ellipsis", no_wrap=True) for line in _lines(rows)]
+        live.update(Text("\n").join(lines), refresh=True)
+        await trio.sleep(INTERVAL_S)
+
+
+def _lines(rows: RunProjection) -> Iterator[str]:
+    now = datetime.now(UTC)
+    if rows.summary is None:
+        yield f"{rows.workflow_id}: starting"
+        return
+    running = in_words(now - rows.summary.started_at)
+    yield visible(
+        f"{rows.workflow_id}: {rows.summary.status.value} for {running}, {rows.head} events"
+    )
+    for activity in rows.activities.values():
+        at = activity.next_attempt_at
+        when = f", again {ago(at, now)}" if at is not None and at > now else ""
+        yield visible(f"  activity {activity.activity_type}, attempt {activity.attempt}{when}")
+    for timer in rows.timers.values():
+        yield visible(f"  {timer.timer_id} fires {ago(timer.fire_at, now)}")

@@ -1,0 +1,1 @@
+"""The verbs of ``aion``, a module for each idea; what a verb needs is imported when it runs."""
