@@ -22,6 +22,7 @@ from aion_store_memory.store import MemoryStore
 from aion_store_sqlite.store import open_store
 from tests.crash.story import Moment, MortalStore
 from tests.runtime.faults import FaultyStore
+from tests.runtime.messaging import settled
 
 go = aion.Signal("go", int)
 note = aion.Signal("note", str)
@@ -112,7 +113,7 @@ async def live(store: MortalStore, clock: VirtualClock) -> list[str] | None:
         ) as engine:
             handle = await engine.start(parent, 0, [], workflow_id="parent")
             result = await handle.result()
-            await engine._dispatcher.settled()
+            await settled(engine)
         nursery.cancel_scope.cancel()
     return None if store.died.is_set() else result
 

@@ -16,7 +16,13 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
 # Not in hidden folders: caches have READMEs, too.
-GLOBS = ("README.md", "docs/**/*.md", "[!.]*/README.md", "plugins/*/README.md")
+GLOBS = (
+    "README.md",
+    "docs/**/*.md",
+    "[!.]*/README.md",
+    "plugins/*/README.md",
+    "examples/*/README.md",
+)
 PAGES = sorted(page for pattern in GLOBS for page in ROOT.glob(pattern))
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")

@@ -16,6 +16,7 @@ from aion_runtime import collecting, loading
 from aion_runtime.collecting import NEVER, FullCollections
 from aion_runtime.recovery.driver import MachineDriver
 from tests.runtime.conftest import Bench
+from tests.runtime.messaging import settled
 from tests.runtime.test_seams import context_of
 
 go = aion.Signal("go", int)
@@ -170,7 +171,7 @@ async def test_signals_that_nobody_receives_are_replayed_in_pieces(
     async with bench.engine(sleeper) as engine, trio.open_nursery() as nursery:
         nursery.start_soon(other)
         engine._dispatcher.wake(WorkflowId("w"))
-        await engine._dispatcher.settled()
+        await settled(engine)
         nursery.cancel_scope.cancel()
     # Each of them is read, replayed and freed.
     assert turns > 2 * signals

@@ -364,3 +364,49 @@ def test_a_workflow_may_not_wait_for_an_engine() -> None:
         with pytest.raises(aion.AionError, match="a workflow cannot ask an engine"):
             engine.start(is_wrong_itself).result()
         assert engine.start(empty).result() == "done"
+
+
+def test_a_workflow_is_started_by_name_later_and_explained() -> None:
+    with aion.EngineThread("memory:", workflows=[waiting]) as engine:
+        run = engine.start_named("waiting", {}, workflow_id="w", delay=3600)
+        assert (engine.count(), engine.count(aion.RunFilter(workflow_type="empty"))) == (1, 0)
+        assert engine.explain("w").workflow_type == run.explain().workflow_type == "waiting"
+
+
+def test_events_are_followed_from_any_position() -> None:
+    with aion.EngineThread("memory:", workflows=[empty]) as engine:
+        engine.start(empty, workflow_id="a").result()
+        items = engine.events()
+        assert [type(next(items).event) for _ in range(2)] == [
+            e.WorkflowStarted,
+            e.WorkflowCompleted,
+        ]
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(next, items)
+            engine.start(empty, workflow_id="b").result()
+            assert coming.result() == next(engine.events(after=2))
+        with pytest.raises(ValueError, match="after is the position"):
+            engine.events(after=-1)
+
+
+def test_an_activity_whose_attempts_are_over_is_helped_by_hand() -> None:
+    tries: list[int] = []
+
+    @aion.activity(retry=aion.RetryPolicy(max_attempts=1, on_exhausted="pause"))
+    def failing() -> str:
+        tries.append(1)
+        raise OSError("no")
+
+    @aion.workflow
+    async def caller() -> str:
+        return await failing()
+
+    with aion.EngineThread("memory:", workflows=[caller]) as engine:
+        run = engine.start(caller)
+        for item in engine.events():
+            if isinstance(item.event, e.ActivityFailed):
+                if len(tries) == 2:
+                    run.supply(item.event.activity_id, "by hand", supplied_by="kim")
+                    break
+                run.retry(item.event.activity_id)
+        assert run.result() == "by hand"

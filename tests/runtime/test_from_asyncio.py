@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -422,5 +422,91 @@ def test_only_code_that_is_not_on_the_engines_own_loop_may_call() -> None:
                 await (await engine.start(calls_wrongly)).result()
             with pytest.raises(aion.AionError, match="a workflow cannot ask an engine"):
                 await (await engine.start(is_wrong_itself)).result()
+
+    run(main())
+
+
+def test_a_workflow_is_started_by_name_later_and_explained() -> None:
+    async def main() -> None:
+        async with from_asyncio.open_engine("memory:", workflows=[waiting]) as engine:
+            handle = await engine.start_named("waiting", {}, workflow_id="w", delay=3600)
+            assert await engine.count() == 1
+            assert (await engine.explain("w")).workflow_type == "waiting"
+            assert (await handle.explain()).workflow_type == "waiting"
+
+    run(main())
+
+
+def test_events_are_followed_from_any_position() -> None:
+    async def main() -> None:
+        async with from_asyncio.open_engine("memory:", workflows=[empty]) as engine:
+            await (await engine.start(empty, workflow_id="a")).result()
+            items = engine.events()
+            kinds = [type((await anext(items)).event) for _ in range(2)]
+            assert kinds == [e.WorkflowStarted, e.WorkflowCompleted]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(items), 0.01)
+            coming = asyncio.create_task(take_one(items))
+            await engine.start(empty, workflow_id="b")
+            async for item in engine.events(after=2):
+                assert await coming == item
+                break
+
+    async def take_one(items: AsyncIterator[aion.FeedItem]) -> aion.FeedItem:
+        return await anext(items)
+
+    run(main())
+
+
+def test_a_client_asks_the_engine_that_has_the_store_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/a.db"
+        async with (
+            from_asyncio.open_engine(url, workflows=[counting]),
+            from_asyncio.open_client(url, workflows=[counting]) as client,
+        ):
+            handle = await client.start(counting, workflow_id="w")
+            assert await handle.update(add, 3) == 3
+            assert await client.get("w").query(total) == 3
+            await handle.signal(go, 4)
+            assert await handle.result() == 7
+
+    run(main())
+
+
+def test_a_client_without_an_engine_is_told_after_a_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/a.db"
+        async with from_asyncio.open_client(url, answer_timeout=0.05) as client:
+            with pytest.raises(aion.NoAnswerError):
+                await client.start(empty, workflow_id="w")
+        with pytest.raises(aion.EngineStoppedError):
+            await client.count()
+
+    run(main())
+
+
+def test_an_activity_whose_attempts_are_over_is_helped_by_hand() -> None:
+    tries: list[int] = []
+
+    @aion.activity(retry=aion.RetryPolicy(max_attempts=1, on_exhausted="pause"))
+    def failing() -> str:
+        tries.append(1)
+        raise OSError("no")
+
+    @aion.workflow
+    async def caller() -> str:
+        return await failing()
+
+    async def main() -> None:
+        async with from_asyncio.open_engine("memory:", workflows=[caller]) as engine:
+            handle = await engine.start(caller)
+            async for item in engine.events():
+                if isinstance(item.event, e.ActivityFailed):
+                    if len(tries) == 2:
+                        await handle.supply(item.event.activity_id, "by hand", supplied_by="kim")
+                        break
+                    await handle.retry(item.event.activity_id)
+            assert await handle.result() == "by hand"
 
     run(main())

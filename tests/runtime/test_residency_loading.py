@@ -80,8 +80,10 @@ async def test_who_waits_until_all_are_loaded_waits_for_the_longest(bench: Bench
             await waker.loaded()
             loaded.append("all")
 
-        for name in ("long", "short"):
-            engine._dispatcher.wake(WorkflowId(name))
+        names = [WorkflowId("long"), WorkflowId("short")]
+        waker.expect(names)
+        for name in names:
+            engine._dispatcher.wake(name)
         nursery.start_soon(wait)
         await engine.get("short").signal(go, 2)
         assert loaded == []

@@ -77,15 +77,20 @@ class ForgetsToSettleTimers(MemoryStore):
 class ExpiresTooLate(MemoryStore):
     """``fire_at < as_of`` where ``<=`` is meant."""
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        return [row for row in await super().expired_timers(as_of) if row.timer.fire_at < as_of]
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
+        rows = await super().expired_timers(as_of, starts=starts)
+        return [row for row in rows if row.timer.fire_at < as_of]
 
 
 class SortsEqualTimersByWorkflow(MemoryStore):
     """Timers of one instant come by workflow id, not by their start."""
 
-    async def expired_timers(self, as_of: datetime) -> Sequence[DueTimer]:
-        rows = await super().expired_timers(as_of)
+    async def expired_timers(
+        self, as_of: datetime, *, starts: bool | None = None
+    ) -> Sequence[DueTimer]:
+        rows = await super().expired_timers(as_of, starts=starts)
         return sorted(rows, key=lambda row: (row.timer.fire_at, row.workflow_id))
 
 

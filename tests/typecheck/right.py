@@ -9,6 +9,7 @@ from typing import Any, assert_type
 import attrs
 
 import aion_runtime as aion
+from aion_runtime import from_asyncio
 from aion_runtime.testing import Exploration, explore_crashes
 from aion_runtime.testing.script import Script, fire, outcome, signal
 
@@ -213,6 +214,39 @@ async def call_from_elsewhere() -> None:
         async for item in client.events(after=7):
             assert_type(item, aion.FeedItem)
             print(item.position, item.event.workflow_id)
+
+
+def call_and_wait() -> None:
+    with aion.EngineThread("memory:", workflows=[checkout], shutdown_grace=3) as engine:
+        assert_type(engine, aion.EngineThread)
+        handle = engine.start(checkout, Order("1"), True, workflow_id="order-1", delay=5)
+        assert_type(handle, aion.BlockingHandle[Receipt])
+        assert_type(handle.result(timeout=timedelta(seconds=3)), Receipt)
+        handle.signal(approval, True)
+        assert_type(handle.query(progress), str)
+        assert_type(handle.update(add, 3), Receipt | None)
+        assert_type(engine.start(plain), aion.BlockingHandle[None])
+        assert_type(engine.start(partial(checkout, Order("1"))), aion.BlockingHandle[Receipt])
+        assert_type(engine.count(), int)
+        for item in engine.events():
+            assert_type(item, aion.FeedItem)
+
+
+async def call_from_asyncio() -> None:
+    async with from_asyncio.open_engine("memory:", workflows=[checkout]) as engine:
+        assert_type(engine, from_asyncio.Engine)
+        assert_type(await engine.start(plain), from_asyncio.WorkflowHandle[None])
+    async with from_asyncio.open_client(answer_timeout=timedelta(seconds=5)) as client:
+        assert_type(client, from_asyncio.Client)
+        handle = await client.start(checkout, Order("1"), True, workflow_id="order-1", delay=5)
+        assert_type(handle, from_asyncio.WorkflowHandle[Receipt])
+        assert_type(await handle.result(), Receipt)
+        await handle.signal(approval, True)
+        assert_type(await handle.query(progress), str)
+        assert_type(await handle.update(add, 3), Receipt | None)
+        assert_type((await client.list_runs()).runs[0], aion.WorkflowSummary)
+        async for item in client.events():
+            assert_type(item, aion.FeedItem)
 
 
 async def without_an_engine() -> None:

@@ -1,6 +1,7 @@
 """Wrong uses: type checkers reject every marked line; a mark without use is an error itself."""
 
 import aion_runtime as aion
+from aion_runtime import from_asyncio
 from aion_runtime.testing import explore_crashes
 from aion_runtime.testing.script import signal
 from tests.typecheck.right import (
@@ -124,6 +125,24 @@ async def with_a_client(client: aion.Client) -> None:
     client.events("all")  # type: ignore[arg-type]
     aion.open_client("sqlite:///aion.db", workflows=["checkout"])  # type: ignore[list-item]
     aion.open_client("sqlite:///aion.db", answer_timeout="5")  # type: ignore[arg-type]
+
+
+def with_a_thread(engine: aion.EngineThread) -> None:
+    engine.start(checkout, 7)  # type: ignore[arg-type]
+    engine.start(checkout)  # type: ignore[arg-type]
+    handle = engine.start(checkout, Order("1"))
+    handle.signal(approval, "yes")  # type: ignore[misc]
+    _number: int = handle.result()  # type: ignore[assignment]
+    handle.result(timeout="3")  # type: ignore[arg-type]
+    aion.EngineThread("memory:", grace=3)  # type: ignore[call-arg]
+
+
+async def with_asyncio(client: from_asyncio.Client) -> None:
+    await client.start(checkout, 7)  # type: ignore[arg-type]
+    handle = await client.start(checkout, Order("1"))
+    await handle.update(add, "3")  # type: ignore[misc]
+    _number: int = await handle.result()  # type: ignore[assignment]
+    handle.result()  # type: ignore[unused-coroutine]
 
 
 @aion.workflow  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ said only what is different when a thread waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -16,15 +16,17 @@ from aion_core.authoring.queries import Query
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow
-from aion_core.contracts import EVERYTHING, EventStore, RunFilter, RunPage
+from aion_core.contracts import EVERYTHING, EventStore, FeedItem, RunFilter, RunPage
 from aion_core.errors import EngineStoppedError
 from aion_core.events import HistoryEvent
+from aion_core.failures import Failure
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
 from aion_core.policies import seconds
 from aion_runtime.clock import Clock
 from aion_runtime.engine import Engine
-from aion_runtime.handles import WorkflowHandle
+from aion_runtime.explaining import Explanation
+from aion_runtime.handles import _NOTHING, WorkflowHandle
 from aion_runtime.opening import open_engine
 from aion_runtime.options import EngineOptions
 from aion_runtime.recovery.startup import StartupReport
@@ -100,12 +102,43 @@ class EngineThread:
         workflow_id: str | None = None,
         attributes: Mapping[str, object] | None = None,
         memo: object = None,
+        delay: float | timedelta | None = None,
     ) -> BlockingHandle[R]:
         """Start a workflow; its start is durable when this returns. See `Engine.start`."""
 
         async def start() -> WorkflowHandle[R]:
             return await engine.start(
-                workflow, *args, workflow_id=workflow_id, attributes=attributes, memo=memo
+                workflow,
+                *args,
+                workflow_id=workflow_id,
+                attributes=attributes,
+                memo=memo,
+                delay=delay,
+            )
+
+        engine = self._opened()
+        return BlockingHandle(self._thread, _wait(self._thread.call(start)))
+
+    def start_named(
+        self,
+        workflow_type: str,
+        arguments: Mapping[str, object],
+        *,
+        workflow_id: str | None = None,
+        attributes: Mapping[str, object] | None = None,
+        memo: object = None,
+        delay: float | timedelta | None = None,
+    ) -> BlockingHandle[Any]:
+        """Start a workflow by the name of its type. See `Engine.start_named`."""
+
+        async def start() -> WorkflowHandle[Any]:
+            return await engine.start_named(
+                workflow_type,
+                arguments,
+                workflow_id=workflow_id,
+                attributes=attributes,
+                memo=memo,
+                delay=delay,
             )
 
         engine = self._opened()
@@ -126,9 +159,23 @@ class EngineThread:
         engine = self._opened()
         return _wait(self._thread.call(list_runs))
 
+    def count(self, filter: RunFilter = EVERYTHING) -> int:
+        """How many workflows there are in a list."""
+        return _wait(self._thread.call(self._opened().count, filter))
+
     def describe(self, workflow_id: str) -> WorkflowSummary:
         """One line about a workflow. Raises `WorkflowNotFoundError`."""
         return _wait(self._thread.call(self._opened().describe, workflow_id))
+
+    def explain(self, workflow_id: str) -> Explanation:
+        """Why a workflow does not go on. See `Engine.explain`."""
+        return _wait(self._thread.call(self._opened().explain, workflow_id))
+
+    def events(self, filter: RunFilter = EVERYTHING, *, after: int = 0) -> Iterator[FeedItem]:
+        """What is committed, to all workflows, without end; waits for more. See `Engine.events`."""
+        items = self._opened().events(filter, after=after)
+        # Unlike a generator it goes on after an error, as that of the engine does.
+        return iter(lambda: _wait(self._thread.call(items.__anext__)), None)
 
     def _opened(self) -> Engine:
         if self._engine is None:
@@ -215,6 +262,29 @@ class BlockingHandle(Generic[R_co]):
     def describe(self) -> WorkflowSummary:
         """One line about it. Raises `WorkflowNotFoundError`."""
         return _wait(self._thread.call(self._handle.describe))
+
+    def retry(self, activity_id: str | None = None) -> None:
+        """Have an activity tried again whose attempts are over. See `WorkflowHandle.retry`."""
+        _wait(self._thread.call(self._handle.retry, activity_id))
+
+    def supply(
+        self,
+        activity_id: str,
+        value: object = _NOTHING,
+        *,
+        error: BaseException | Failure | None = None,
+        supplied_by: str = "operator",
+    ) -> None:
+        """Say how an activity has ended, by value or error. See `WorkflowHandle.supply`."""
+
+        async def supply() -> None:
+            await self._handle.supply(activity_id, value, error=error, supplied_by=supplied_by)
+
+        _wait(self._thread.call(supply))
+
+    def explain(self) -> Explanation:
+        """Why it does not go on. Raises `WorkflowNotFoundError`."""
+        return _wait(self._thread.call(self._handle.explain))
 
     def history(self) -> Sequence[HistoryEvent]:
         """Everything recorded so far. Raises `WorkflowNotFoundError`."""

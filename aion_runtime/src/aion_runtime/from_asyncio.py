@@ -1,4 +1,4 @@
-"""An engine for asyncio: trio runs in a thread, and calls are awaited in any event loop of asyncio.
+"""Engines and clients for asyncio: trio runs in a thread, and calls are awaited on any other loop.
 
 Every method is one of `aion_runtime.Engine` or `aion_runtime.WorkflowHandle`, has the same types,
 and means and raises what that does. To cancel the task that awaits one ends the wait alone: what
@@ -18,6 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from types import ModuleType
 from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack
 
@@ -25,18 +26,23 @@ from aion_core.authoring.queries import Query
 from aion_core.authoring.signals import Signal
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow
-from aion_core.contracts import EVERYTHING, EventStore, RunFilter, RunPage
+from aion_core.contracts import EVERYTHING, EventStore, FeedItem, RunFilter, RunPage
 from aion_core.events import HistoryEvent
+from aion_core.failures import Failure
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
+from aion_core.plugins import PluginManager
+from aion_runtime import client as trio_client
 from aion_runtime import engine as trio_engine
-from aion_runtime import handles, opening
+from aion_runtime import handles, opening, opening_client
 from aion_runtime.clock import Clock
+from aion_runtime.explaining import Explanation
+from aion_runtime.handles import _NOTHING
 from aion_runtime.options import EngineOptions
 from aion_runtime.recovery.startup import StartupReport
 from aion_runtime.trio_thread import TrioThread
 
-__all__ = ["Engine", "WorkflowHandle", "open_engine"]
+__all__ = ["Client", "Engine", "WorkflowHandle", "open_client", "open_engine"]
 
 Ts = TypeVarTuple("Ts")
 R_co = TypeVar("R_co", covariant=True)
@@ -67,17 +73,36 @@ async def open_engine(
         yield Engine(thread, engine)
 
 
-class Engine:
-    """An engine, as a task of asyncio sees it. Got from `open_engine`."""
+@asynccontextmanager
+async def open_client(
+    store: str | EventStore | None = None,
+    *,
+    workflows: Iterable[Workflow[..., Any] | ModuleType] = (),
+    plugins: PluginManager | None = None,
+    answer_timeout: float | timedelta = 30.0,
+    clock: Clock | None = None,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+) -> AsyncIterator[Client]:
+    """Ask the engine of another process, for an ``async with``. See `aion_runtime.open_client`."""
+    manager = opening_client.open_client(
+        store,
+        workflows=workflows,
+        plugins=plugins,
+        answer_timeout=answer_timeout,
+        clock=clock,
+        settings=settings,
+    )
+    thread = TrioThread(manager, "client")
+    async with _opened(thread) as client:
+        yield Client(thread, client)
 
-    def __init__(self, thread: TrioThread[Any], engine: trio_engine.Engine) -> None:
+
+class Client:
+    """A client, as a task of asyncio sees it. Got from `open_client`."""
+
+    def __init__(self, thread: TrioThread[Any], client: trio_client.Client) -> None:
         self._thread = thread
-        self._engine = engine
-
-    @property
-    def recovery_report(self) -> StartupReport:
-        """What was found when the store was opened."""
-        return self._engine.recovery_report
+        self._client = client
 
     async def start(
         self,
@@ -86,19 +111,49 @@ class Engine:
         workflow_id: str | None = None,
         attributes: Mapping[str, object] | None = None,
         memo: object = None,
+        delay: float | timedelta | None = None,
     ) -> WorkflowHandle[R]:
         """Start a workflow; its start is durable when this returns."""
 
         async def start() -> handles.WorkflowHandle[R]:
-            return await self._engine.start(
-                workflow, *args, workflow_id=workflow_id, attributes=attributes, memo=memo
+            return await self._client.start(
+                workflow,
+                *args,
+                workflow_id=workflow_id,
+                attributes=attributes,
+                memo=memo,
+                delay=delay,
+            )
+
+        return WorkflowHandle(self._thread, await _call(self._thread, start))
+
+    async def start_named(
+        self,
+        workflow_type: str,
+        arguments: Mapping[str, object],
+        *,
+        workflow_id: str | None = None,
+        attributes: Mapping[str, object] | None = None,
+        memo: object = None,
+        delay: float | timedelta | None = None,
+    ) -> WorkflowHandle[Any]:
+        """Start a workflow whose code is not here, by the name of its type."""
+
+        async def start() -> handles.WorkflowHandle[Any]:
+            return await self._client.start_named(
+                workflow_type,
+                arguments,
+                workflow_id=workflow_id,
+                attributes=attributes,
+                memo=memo,
+                delay=delay,
             )
 
         return WorkflowHandle(self._thread, await _call(self._thread, start))
 
     def get(self, workflow_id: str) -> WorkflowHandle[Any]:
         """A handle by id; whether there is such a workflow shows when it is used."""
-        return WorkflowHandle(self._thread, self._engine.get(workflow_id))
+        return WorkflowHandle(self._thread, self._client.get(workflow_id))
 
     async def list_runs(
         self, filter: RunFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
@@ -106,13 +161,47 @@ class Engine:
         """Workflows, newest start first; pass the page's ``cursor`` on for the next."""
 
         async def list_runs() -> RunPage:
-            return await self._engine.list_runs(filter, limit=limit, cursor=cursor)
+            return await self._client.list_runs(filter, limit=limit, cursor=cursor)
 
         return await _call(self._thread, list_runs)
 
     async def describe(self, workflow_id: str) -> WorkflowSummary:
         """One line about a workflow. Raises `WorkflowNotFoundError`."""
-        return await _call(self._thread, self._engine.describe, workflow_id)
+        return await _call(self._thread, self._client.describe, workflow_id)
+
+    async def count(self, filter: RunFilter = EVERYTHING) -> int:
+        """How many workflows there are in a list."""
+        return await _call(self._thread, self._client.count, filter)
+
+    async def explain(self, workflow_id: str) -> Explanation:
+        """Why a workflow does not go on. Raises `WorkflowNotFoundError`."""
+        return await _call(self._thread, self._client.explain, workflow_id)
+
+    def events(self, filter: RunFilter = EVERYTHING, *, after: int = 0) -> AsyncIterator[FeedItem]:
+        """What is committed, to all workflows, in one order that never changes; without end."""
+        return _Followed(self._thread, self._client.events(filter, after=after))
+
+
+class Engine(Client):
+    """An engine, as a task of asyncio sees it. Got from `open_engine`."""
+
+    def __init__(self, thread: TrioThread[Any], engine: trio_engine.Engine) -> None:
+        super().__init__(thread, engine)
+        self._engine = engine
+
+    @property
+    def recovery_report(self) -> StartupReport:
+        """What was found when the store was opened."""
+        return self._engine.recovery_report
+
+
+class _Followed(AsyncIterator[FeedItem]):
+    def __init__(self, thread: TrioThread[Any], items: AsyncIterator[FeedItem]) -> None:
+        self._thread = thread
+        self._items = items
+
+    async def __anext__(self) -> FeedItem:
+        return await _call(self._thread, self._items.__anext__)
 
 
 class WorkflowHandle(Generic[R_co]):
@@ -163,6 +252,29 @@ class WorkflowHandle(Generic[R_co]):
         """One line about it. Raises `WorkflowNotFoundError`."""
         return await _call(self._thread, self._handle.describe)
 
+    async def retry(self, activity_id: str | None = None) -> None:
+        """Have an activity tried again whose attempts are over, or all of the run."""
+        await _call(self._thread, self._handle.retry, activity_id)
+
+    async def supply(
+        self,
+        activity_id: str,
+        value: object = _NOTHING,
+        *,
+        error: BaseException | Failure | None = None,
+        supplied_by: str = "operator",
+    ) -> None:
+        """Say how an activity has ended, by value or error, instead of another attempt."""
+
+        async def supply() -> None:
+            await self._handle.supply(activity_id, value, error=error, supplied_by=supplied_by)
+
+        await _call(self._thread, supply)
+
+    async def explain(self) -> Explanation:
+        """Why it does not go on. Raises `WorkflowNotFoundError`."""
+        return await _call(self._thread, self._handle.explain)
+
     async def history(self) -> Sequence[HistoryEvent]:
         """Everything recorded so far. Raises `WorkflowNotFoundError`."""
         return await _call(self._thread, self._handle.history)
@@ -179,7 +291,7 @@ def _call(
 
 @asynccontextmanager
 async def _opened(
-    thread: TrioThread[T], hurry_of: Callable[[T], Callable[[], object]]
+    thread: TrioThread[T], hurry_of: Callable[[T], Callable[[], object]] | None = None
 ) -> AsyncIterator[T]:
     """What the thread holds open, for a block that is cancelled if it ends before."""
     task = asyncio.current_task()
@@ -195,7 +307,8 @@ async def _opened(
 
     try:
         value = await asyncio.wrap_future(thread.start())
-        hurry = hurry_of(value)
+        if hurry_of is not None:
+            hurry = hurry_of(value)
         closed.add_done_callback(end_block)
         yield value
     finally:

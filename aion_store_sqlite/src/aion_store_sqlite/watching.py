@@ -1,12 +1,11 @@
 """Watching: tells soon when any process has written the file, at little cost.
 
 Looked at is the write-ahead log, which every commit makes longer or writes anew, and from a thread
-of its own: a look takes it a tenth of what the way through an event loop and a database thread does.
+of its own: a look takes a fifth of the way through an event loop and a database thread.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,15 +16,15 @@ __all__ = ["watching"]
 INTERVAL_S = 0.03
 
 LOOKS_AFTER_CHANGE = 2
-"""A file's time goes on in ticks of some milliseconds: of a log that is written anew, a second change
-in the tick of the first looks like no change. So what is seen once is told in the next looks, too.
+"""A file's time goes on in ticks of some milliseconds: of a log that is written anew, a second
+change in the tick of the first looks like none. So what is seen is told in the next looks, too.
 """
 
 
 @contextmanager
 def watching(path: Path, notify: Callable[[], None]) -> Iterator[None]:
     """Call ``notify``, from another thread, after each change, for the length of the context."""
-    log = f"{path}-wal"
+    log = Path(f"{path}-wal")
     over = threading.Event()
 
     def look_now_and_then() -> None:
@@ -47,9 +46,9 @@ def watching(path: Path, notify: Callable[[], None]) -> Iterator[None]:
         looker.join()
 
 
-def _state_of(log: str) -> tuple[int, int] | None:
+def _state_of(log: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(log)
+        found = log.stat()
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns

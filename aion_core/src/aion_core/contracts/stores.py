@@ -421,7 +421,7 @@ class EventStore(ABC):
             notify: called in any thread, and rather too often than too seldom; it must be quick.
 
         Returns:
-            True when that is so; False when this store cannot tell, and one has to look for oneself.
+            True when that is so; False when this store cannot tell, and one has to look oneself.
         """
         return nullcontext(False)
 

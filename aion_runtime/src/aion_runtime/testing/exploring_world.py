@@ -46,6 +46,10 @@ class World(LiveExecutor):
         """Wait for the outcome."""
         call = _Call(attempt)
         self._ledger.begun(call.key)
+        former = self._calls.get(call.key)
+        if former is not None:
+            # Begun twice, which the ledger has noted: nobody could find it any more to let it stop.
+            former.may_stop.set()
         self._calls[call.key] = call
         try:
             await call.answered.wait()
