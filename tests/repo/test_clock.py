@@ -31,7 +31,7 @@ DEADLINES = {"deadline", "relative_deadline"}
 
 BY_REAL_TIME = {
     # How long the operator waits for running activities, whatever time their workflows are in.
-    ("aion_runtime/src/aion_runtime/opening.py", "self._grace.relative_deadline ="),
+    ("aion_runtime/src/aion_runtime/hosting.py", "self._grace.relative_deadline ="),
 }
 
 
