@@ -122,6 +122,22 @@ def test_without_an_engine_the_request_is_kept(shop: StockedShop, words: list[st
     assert "run an engine on that store with this workflow's code" in done.error
 
 
+def test_a_start_that_is_kept_is_told_by_its_id(shop: StockedShop) -> None:
+    shop.is_spoilt = True
+    shop.aion("start", "checkout", "--input", '{"order": "7"}', "--id", "kept", "--timeout", "0.1")
+    done = shop.aion("show", "kept")
+    assert done.code == ExitCode.NOT_FOUND
+    assert "its start is kept in the store, so run an engine" in done.error
+
+
+def test_a_module_that_fails_in_our_code_is_to_be_mended_in_its_own(shop: StockedShop) -> None:
+    text = "import aion_runtime as aion\n\n\n@aion.workflow(limit=1)\nasync def w() -> None: ...\n"
+    Path("mended.py").write_text(text)
+    done = shop.aion("run", "mended.py")
+    assert done.code == ExitCode.ERROR
+    assert "mended.py, line 4); mend it there" in done.error
+
+
 @each(READING | ASKING)
 def test_a_missing_file_is_not_made(shop: StockedShop, words: list[str]) -> None:
     done = shop.aion(*words, "--store", "sqlite:///missing.db", store=False)
@@ -241,6 +257,9 @@ def without_permission(shop: Shop) -> Iterator[Callable[[], None]]:
         (["start", "checkout", "--attribute", "vip"], "is not NAME=VALUE"),
         (["start", "checkout", "--attribute", 'vip={"a": 1}'], "attribute 'vip' must be"),
         (["start", "checkout", "--delay", "-1"], "--delay"),
+        (["start", "checkout", "--delay", "nan"], "nan is no number"),
+        (["start", "checkout", "--delay", "1e20"], "--delay"),
+        (["start", "checkout", "--timeout", "inf"], "--timeout"),
         (["list", "--attribute", "=x"], "is not NAME=VALUE"),
         (["list", "--status", "runing"], "--status"),
         (["list", "--limit", "0"], "--limit"),

@@ -118,16 +118,28 @@ def test_what_a_workflow_does_not_take_is_refused_in_one_line(served: Shop) -> N
     served.aion("start", "approve", "--input", '{"order": "7"}', "--id", "picky")
     for words, said in (
         (["signal", "picky", "aproval", "true"], "did you mean 'approval'?"),
-        (["signal", "picky", "approval", '"yes"'], "expected bool, got str"),
         (["query", "picky", "stag"], "did you mean 'stage'?"),
         (["update", "picky", "note", '""'], "an empty note"),
         (["update", "picky", "nota", '""'], "did you mean 'note'?"),
         (["retry", "picky"], "none of its activities waits for a retry"),
         (["start", "approve", "--input", '{"order": "8"}', "--id", "picky"], "another input"),
-        (["start", "approve", "--input", '{"ordr": "8"}', "--id", "p2"], "order"),
     ):
         done = served.aion(*words)
         assert (done.code, said in done.error) == (ExitCode.REFUSED, True), done.error
+
+
+def test_json_that_does_not_fit_is_an_error_of_the_command_line(served: Shop) -> None:
+    served.aion("start", "approve", "--input", '{"order": "7"}', "--id", "typed")
+    for words, said in (
+        (["signal", "typed", "approval", '"yes"'], "fit signal 'approval': $: expected bool, got"),
+        (["update", "typed", "note", "7"], "does not fit update 'note': $: expected str, got int"),
+        (
+            ["start", "approve", "--input", '{"ordr": "8"}'],
+            "--input does not fit workflow 'approve'",
+        ),
+    ):
+        done = served.aion(*words)
+        assert (done.code, said in done.error) == (ExitCode.USAGE, True), done.error
 
 
 def test_a_type_that_the_engine_has_not_is_not_found(served: Shop) -> None:

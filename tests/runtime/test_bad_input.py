@@ -21,7 +21,6 @@ import pytest
 import trio
 
 import aion_runtime as aion
-from aion_core.errors import AionError
 from aion_store_sqlite.store import open_store
 
 Call = Callable[[], Awaitable[object]]
@@ -220,7 +219,7 @@ ASKING: dict[str, Row] = {
         lambda e: e.get("open").terminate(5), aion.WorkflowUsageError, ("as a text, not 5",)
     ),
     "a number for an activity": Row(
-        lambda e: e.get("open").retry(5), AionError, ("no open activity 5",)
+        lambda e: e.get("open").retry(5), aion.WorkflowUsageError, ("as a text, not 5",)
     ),
     "a number of items": Row(
         lambda e: result_of(e, mapping),

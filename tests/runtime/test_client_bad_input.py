@@ -77,6 +77,31 @@ ROWS = {
     "result-closed": Row(
         lambda c: c.get("closed").result(), aion.WorkflowFailedError, "Terminated: test"
     ),
+    # Text that no store can keep.
+    "cancel-half-a-pair": Row(
+        lambda c: c.get("open").cancel("\ud800"),
+        aion.WorkflowUsageError,
+        "cancel takes its reason as a text that can be stored",
+    ),
+    "terminate-half-a-pair": Row(
+        lambda c: c.get("open").terminate("\ud800"), aion.WorkflowUsageError, "half a surrogate"
+    ),
+    "start-half-a-pair": Row(
+        lambda c: c.start_named("\ud800", {}), aion.WorkflowUsageError, "half a surrogate"
+    ),
+    "retry-half-a-pair": Row(
+        lambda c: c.get("open").retry("\ud800"), aion.WorkflowUsageError, "half a surrogate"
+    ),
+    "supply-number": Row(
+        lambda c: c.get("open").supply(7, 1),  # type: ignore[arg-type]
+        aion.WorkflowUsageError,
+        "supply takes the id of an activity as a text, not 7",
+    ),
+    "supplied-by-half-a-pair": Row(
+        lambda c: c.get("open").supply("a", 1, supplied_by="\ud800"),
+        aion.WorkflowUsageError,
+        "half a surrogate",
+    ),
     # Names and types that do not fit.
     "signal-not-accepted": Row(
         lambda c: c.get("open").signal(unknown_signal, True),

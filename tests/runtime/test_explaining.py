@@ -136,7 +136,7 @@ async def test_a_held_activity_asks_for_an_operator(bench: Bench) -> None:
     assert kinds(explanation) == ["held"]
     assert str(explanation) == (
         "activity 'held' (activity:0) is held for 10 s, after ValueError: no funds: have it tried "
-        "again, or supply its outcome"
+        "again ('aion retry'), or supply its outcome ('aion supply')"
     )
 
 

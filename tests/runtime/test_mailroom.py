@@ -12,7 +12,7 @@ import pytest
 import trio
 
 import aion_runtime as aion
-from aion_core.contracts import Answer, Append, EventStore, Message, StoredMessage
+from aion_core.contracts import Answer, Append, EventStore, Message, MessageKind, StoredMessage
 from aion_core.errors import AionError, CorruptHistoryError, StoreUnavailableError
 from aion_core.ids import WorkflowId
 from aion_core.machine import arrivals as a
@@ -27,6 +27,19 @@ from tests.runtime.clients import account, approval, total
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 W = WorkflowId("w")
+
+
+@attrs.frozen
+class Rash:
+    number: int
+
+    def __attrs_post_init__(self) -> None:
+        raise SystemExit(3)
+
+
+@aion.workflow
+async def rash(value: Rash) -> None:
+    """Never begins."""
 
 
 class Ailing(WrappedStore):
@@ -92,6 +105,45 @@ async def test_a_message_that_cannot_be_read_is_left_and_in_nobodys_way() -> Non
         await run.signal(approval, True)
         assert await run.result() == "5"
     assert [stored.message.kind for stored in await store.messages()] == ["cancel"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("signal", b"[" * 50_000 + b"]" * 50_000),
+        (
+            "signal",
+            b'{"kind": "UpdateAccepted", "event": {"name": "add", "arg": {"json": "1"}, '
+            b'"update_id": "u"}}',
+        ),
+        ("cancel", b'{"kind": "WorkflowCancelRequested", "event": {"reason": "\\ud800"}}'),
+        ("retry", b'{"activity_id": []}'),
+    ],
+    ids=["deep", "of another kind", "half a surrogate pair", "no id"],
+)
+async def test_a_message_nobody_can_take_stops_neither_its_run_nor_others(
+    kind: MessageKind, body: bytes
+) -> None:
+    store = MemoryStore()
+    async with aion.open_engine(store, workflows=[account]), aion.open_client(store) as client:
+        run = await client.start(account, 5, workflow_id="w")
+        broken = Message(
+            message_id="m", kind=kind, target=W, body=Payload(JSON, body), posted_at=AT
+        )
+        await store.post(broken)
+        with trio.fail_after(5):
+            await client.start(account, 1, workflow_id="next")
+            await run.signal(approval, True)
+            await run.result()
+
+
+async def test_a_value_whose_type_wants_to_exit_is_refused_and_the_engine_goes_on() -> None:
+    store = MemoryStore()
+    engine = aion.open_engine(store, workflows=[account, rash])
+    async with engine, aion.open_client(store) as client:
+        with pytest.raises(aion.PayloadError, match="SystemExit: 3"):
+            await client.start_named("rash", {"value": {"number": 1}})
+        await client.start(account, 5)
 
 
 async def test_old_answers_are_forgotten_and_new_ones_kept() -> None:

@@ -136,10 +136,7 @@ class Client(EngineView):
             workflow_type: the name of the workflow.
             arguments: by the names of its parameters, each as JSON has it.
         """
-        if not isinstance(workflow_type, str):
-            raise WorkflowUsageError(
-                f"start_named takes the name of a workflow as a text, not {workflow_type!r}"
-            )
+        _require_text(workflow_type, "start_named", "the name of a workflow")
         if not isinstance(arguments, Mapping):
             raise WorkflowUsageError(
                 f"start_named takes the arguments by name, as in {{'number': 7}}, not {arguments!r}"
@@ -289,18 +286,23 @@ class Client(EngineView):
 
     async def _cancel(self, workflow_id: WorkflowId, reason: str) -> None:
         """See `WorkflowHandle.cancel`."""
-        _require_reason(reason, "cancel")
+        _require_text(reason, "cancel", "its reason")
         await self._send(workflow_id, CancelRequest(reason=reason))
 
     async def _terminate(self, workflow_id: WorkflowId, reason: str) -> None:
         """See `WorkflowHandle.terminate`."""
-        _require_reason(reason, "terminate")
+        _require_text(reason, "terminate", "its reason")
         await self._send(workflow_id, TerminateRequest(reason=reason))
 
     async def _request(
         self, workflow_id: WorkflowId, request: RetryRequest | SupplyRequest
     ) -> None:
         """See `WorkflowHandle.retry` and `WorkflowHandle.supply`."""
+        method = "retry" if isinstance(request, RetryRequest) else "supply"
+        if request.activity_id is not None or isinstance(request, SupplyRequest):
+            _require_text(request.activity_id, method, "the id of an activity")
+        if isinstance(request, SupplyRequest):
+            _require_text(request.supplied_by, method, "who supplies")
         await self._send(workflow_id, request)
 
     async def _send_signal(
@@ -383,9 +385,17 @@ def _require_filter(filter: object) -> None:
         )
 
 
-def _require_reason(reason: object, method: str) -> None:
-    if not isinstance(reason, str):
-        raise WorkflowUsageError(f"{method} takes its reason as a text, not {reason!r}")
+def _require_text(text: object, method: str, what: str) -> None:
+    if not isinstance(text, str):
+        raise WorkflowUsageError(f"{method} takes {what} as a text, not {text!r}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Recorded nowhere, it would be tried again and again, before all else that the run gets.
+        raise WorkflowUsageError(
+            f"{method} takes {what} as a text that can be stored, without half a surrogate pair: "
+            f"{text!r}"
+        ) from None
 
 
 def _uuid7(now: datetime) -> str:

@@ -15,7 +15,13 @@ import attrs
 
 from aion_core import events as e
 from aion_core.contracts import EventStore
-from aion_core.errors import NoAnswerError, QueryError, WorkflowNotFoundError, WorkflowStuckError
+from aion_core.errors import (
+    NoAnswerError,
+    QueryError,
+    StoreUnavailableError,
+    WorkflowNotFoundError,
+    WorkflowStuckError,
+)
 from aion_core.history import ActivityRow, RunProjection, TimerRow, WorkflowSummary
 from aion_core.ids import START_TIMER, ActivityId, ChildKey, RunId, WorkflowId
 from aion_core.machine.waits import Wait
@@ -180,6 +186,8 @@ async def _ask(ask: AskWaits | None, summary: WorkflowSummary) -> _Asked:
         return _Asked("answered", await ask())
     except NoAnswerError:
         return _Asked("silent")
+    except StoreUnavailableError:  # the question cannot be written; the store can be read
+        return _Asked("not asked")
     except WorkflowStuckError as error:
         return _Asked("answered", stuck=error.reason)
     except QueryError:  # its code has not begun, or it has ended meanwhile

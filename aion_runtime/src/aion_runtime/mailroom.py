@@ -21,6 +21,7 @@ from aion_core.errors import (
     CorruptHistoryError,
     EngineStoppedError,
     FencedError,
+    PayloadError,
     StoreError,
     WorkflowNotFoundError,
 )
@@ -189,11 +190,15 @@ class Mailroom:
                 return None
         except WorkflowNotFoundError:
             pass  # its start may be on the way; if not, the dispatcher says so
-        except AionError as error:
-            if isinstance(error, StoreError) and not isinstance(error, CorruptHistoryError):
+        except (AionError, SystemExit) as raised:
+            # Whatever the code of a type does to a value, others' messages go on.
+            refusal = (
+                raised if isinstance(raised, AionError) else PayloadError(f"SystemExit: {raised}")
+            )
+            if isinstance(refusal, StoreError) and not isinstance(refusal, CorruptHistoryError):
                 raise  # it may go another time
             if not await self._is_promised(message):
-                await self._settle(message, [reply(message.message_id, error, self._clock.now())])
+                await self._settle(message, [reply(message.message_id, refusal, self._clock.now())])
                 return None
         return arrival
 

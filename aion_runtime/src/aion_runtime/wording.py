@@ -78,7 +78,7 @@ def sentence(wait: PendingFor, now: datetime, engine: EngineState) -> str:
         case "held":
             return (
                 f"activity {wait.name!r} ({wait.id}) is held{since}, after {wait.failure}: have it "
-                "tried again, or supply its outcome"
+                "tried again ('aion retry'), or supply its outcome ('aion supply')"
             )
         case "child":
             failed = "" if wait.failure is None else f", {wait.failure}"
@@ -119,13 +119,16 @@ def ago(instant: datetime, now: datetime) -> str:
 def _start(wait: PendingFor, now: datetime) -> str:
     if wait.next_at is not None and wait.next_at > now:
         return f"its start, {_clock(wait.next_at)} ({ago(wait.next_at, now)})"
-    return "its start slot: as many runs as may be at work are (max_running, or its own limit)"
+    return (
+        "its start slot: max_running, or the limit of its type, lets no more runs be under way "
+        "now; it starts when one of them ends"
+    )
 
 
 def _activity(wait: PendingFor, since: str, engine: EngineState) -> str:
     state = "is running" if engine == "answered" else "is open"
     if wait.limit is not None:
-        state = f"is running, or waits for its limit {wait.limit!r},"
+        state = f"{state}, or waits until limit {wait.limit!r} lets it begin,"
     asked = "; the code has asked it to stop" if wait.cancel_requested else ""
     return f"activity {wait.name!r} ({wait.id}) {state}{since}, attempt {wait.attempt}{asked}"
 

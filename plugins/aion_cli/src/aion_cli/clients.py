@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import click
+
 import aion_runtime as aion
-from aion_cli.stores import choose_store, unknown_id
+from aion_cli.stores import choose_store, start_is_kept, unknown_id
 from aion_cli.trio_running import run_async
 from aion_core.contracts import EventStore
-from aion_core.errors import WorkflowClosedError, WorkflowNotFoundError
+from aion_core.errors import PayloadError, WorkflowClosedError, WorkflowNotFoundError
 from aion_core.ids import WorkflowId, validated_workflow_id
 
 __all__ = ["ask_engine"]
@@ -24,6 +26,7 @@ def ask_engine(
     *,
     about: str | None = None,
     takes_closed: bool = False,
+    given: str | None = None,
 ) -> T:
     """What a client is told by the engine.
 
@@ -32,8 +35,10 @@ def ask_engine(
         timeout: seconds in which an engine has to answer.
         about: the workflow that has to be there, or on its way.
         takes_closed: it may have ended.
+        given: the JSON of the command line that is asked with, in words.
 
     Raises:
+        click.UsageError: that JSON does not fit.
         NoAnswerError: none has; what was asked is kept in the store.
         UnknownIdError: no workflow has the id; says which one may have been meant.
         WorkflowClosedError: it has ended.
@@ -51,6 +56,10 @@ def ask_engine(
                 return await ask(client)
             except WorkflowNotFoundError as error:
                 raise await unknown_id(opened, error.workflow_id) from error
+            except PayloadError as error:
+                if given is None:
+                    raise
+                raise click.UsageError(f"{given}: {error}") from error
 
     return run_async(asked)
 
@@ -59,9 +68,8 @@ async def _require(store: EventStore, workflow_id: WorkflowId, *, takes_closed: 
     """Refuse at once what no engine would take: there may be none that could say so."""
     summary = await store.read_summary(workflow_id)
     if summary is None:
-        async for stored in store.all_messages():
-            if stored.message.kind == "start" and stored.message.target == workflow_id:
-                return
+        if await start_is_kept(store, workflow_id):
+            return
         raise await unknown_id(store, workflow_id)
     if summary.status.is_closed and not takes_closed:
         raise WorkflowClosedError(workflow_id, summary.status.value)

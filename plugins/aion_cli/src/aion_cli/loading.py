@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,21 @@ from typing import Any
 
 import click
 
+import aion_cli
+import aion_core
+import aion_runtime
 from aion_core.authoring.workflows import Workflow
 from aion_core.errors import ConfigError
 from aion_core.suggestions import did_you_mean
 
 __all__ = ["load_module", "load_modules", "load_workflow", "workflows_in"]
+
+_NOT_THEIRS = (
+    "<",  # code without a file, as attrs makes it
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")),
+    *(f"{package.__path__[0]}{os.sep}" for package in (aion_core, aion_runtime, aion_cli)),
+)
+"""Where the files begin in which a user who reads of an error has nothing to mend."""
 
 
 def load_modules(targets: Sequence[str]) -> list[ModuleType]:
@@ -118,8 +129,9 @@ def _imported(name: str) -> ModuleType:
 
 def _failed(what: str, error: BaseException) -> ConfigError:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if len(own) > 1 else ""
+    below = [frame for frame in frames if "importlib" not in frame.filename][1:]
+    own = [frame for frame in below if not frame.filename.startswith(_NOT_THEIRS)] or below
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return ConfigError(
         f"importing {what!r} failed: {type(error).__name__}: {error}{place}; mend it there"
     )

@@ -10,6 +10,7 @@ import click
 from aion_cli.given import JsonText
 
 __all__ = [
+    "Seconds",
     "attributes_option",
     "input_option",
     "json_option",
@@ -23,6 +24,28 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LONGEST_S = 9e10
+"""A little less than the longest duration there is in Aion, three thousand years."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds that a clock can bear: neither NaN nor infinite."""
+
+    def __init__(self, least: float, *, min_open: bool = False) -> None:
+        super().__init__(least, LONGEST_S, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Raises `click.BadParameter` if it is none or not in the range."""
+        seconds = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"{value} is no number", param, ctx)
+        return seconds
+
+    def _describe_range(self) -> str:
+        # The upper end is of no use to anybody who reads the help.
+        return f"x{'>' if self.min_open else '>='}{self.min:g}"
+
+
 store_option = click.option(
     "--store",
     metavar="URL",
@@ -33,7 +56,7 @@ workflow_id_argument = click.argument("workflow_id", metavar="ID")
 modules_argument = click.argument("modules", metavar="MODULE...", nargs=-1, required=True)
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(0, min_open=True),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -64,6 +64,10 @@ def _lines(rows: RunProjection) -> Iterator[str]:
     for activity in rows.activities.values():
         at = activity.next_attempt_at
         when = f", again {ago(at, now)}" if at is not None and at > now else ""
-        yield visible(f"  activity {activity.activity_type}, attempt {activity.attempt}{when}")
+        held = (
+            f" has failed and is held: see 'aion show {rows.workflow_id}'" if activity.held else ""
+        )
+        words = f"  activity {activity.activity_type}, attempt {activity.attempt}{when}{held}"
+        yield visible(words)
     for timer in rows.timers.values():
         yield visible(f"  {timer.timer_id} fires {ago(timer.fire_at, now)}")

@@ -13,18 +13,20 @@ from aion_core.suggestions import nearest
 from aion_runtime.assembling import installed_plugins
 from aion_runtime.configuration import Configuration, load_configuration
 
-__all__ = ["ChosenStore", "UnknownIdError", "choose_store", "unknown_id"]
+__all__ = ["ChosenStore", "UnknownIdError", "choose_store", "start_is_kept", "unknown_id"]
 
 NEWEST = 1000
 """Of so many workflows the nearest id is suggested."""
 
 
 class UnknownIdError(WorkflowNotFoundError):
-    """No workflow has this id; says which one was probably meant."""
+    """No workflow has this id; says which one was probably meant, or that its start waits."""
 
-    def __init__(self, workflow_id: str, near: str | None) -> None:
+    def __init__(self, workflow_id: str, near: str | None, *, start_is_kept: bool = False) -> None:
         super().__init__(workflow_id)
         way_out = "see 'aion list'" if near is None else f"did you mean {near!r}?"
+        if start_is_kept:
+            way_out = "its start is kept in the store, so run an engine with this workflow's code"
         self.args = (f"no workflow has the id {workflow_id!r}; {way_out}",)
 
 
@@ -82,7 +84,17 @@ def choose_store(url: str | None) -> ChosenStore:
     return ChosenStore(configuration.store, configuration)
 
 
+async def start_is_kept(store: EventStore, workflow_id: str) -> bool:
+    """Whether somebody has asked for this workflow, and no engine has taken that yet."""
+    found = False
+    async for stored in store.all_messages():  # to its end: left early it would not be closed
+        found |= stored.message.kind == "start" and stored.message.target == workflow_id
+    return found
+
+
 async def unknown_id(store: EventStore, workflow_id: str) -> UnknownIdError:
     """The error about an id that no workflow has, with the nearest of the newest ones."""
+    if await start_is_kept(store, workflow_id):
+        return UnknownIdError(workflow_id, None, start_is_kept=True)
     page = await store.list_runs(limit=NEWEST)
     return UnknownIdError(workflow_id, nearest(workflow_id, [run.workflow_id for run in page.runs]))

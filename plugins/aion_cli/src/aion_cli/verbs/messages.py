@@ -45,7 +45,8 @@ def signal(
         wanted: aion.Signal[Any] = aion.Signal(name, Any)
         await client.get(workflow_id).signal(wanted, value, signal_id=signal_id)
 
-    ask_engine(store, timeout, send, about=workflow_id)
+    given = f"the JSON does not fit signal {name!r}"
+    ask_engine(store, timeout, send, about=workflow_id, given=given)
     if as_json:
         print_json({"workflow_id": workflow_id, "signal": name})
 
@@ -101,5 +102,6 @@ def update(
         wanted: aion.Update[Any, Any] = aion.Update(name, Any, Any)
         return await client.get(workflow_id).update(wanted, value, update_id=update_id)
 
-    answer = ask_engine(store, timeout, ask, about=workflow_id, takes_closed=True)
+    given = f"the JSON does not fit update {name!r}"
+    answer = ask_engine(store, timeout, ask, about=workflow_id, takes_closed=True, given=given)
     print_json({"workflow_id": workflow_id, "answer": answer} if as_json else answer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aion_cli.options import json_option, store_option, workflow_id_argument
+from aion_cli.options import Seconds, json_option, store_option, workflow_id_argument
 
 if TYPE_CHECKING:
     from aion_cli.stores import ChosenStore
@@ -28,7 +28,7 @@ LAST_EVENTS = 15
 @click.option("--offline", is_flag=True, help="Ask no engine what the code awaits.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(0, min_open=True),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -8,6 +8,7 @@ import click
 
 from aion_cli.given import arguments_of, attributes_of
 from aion_cli.options import (
+    Seconds,
     attributes_option,
     input_option,
     json_option,
@@ -27,7 +28,7 @@ __all__ = ["start"]
 @click.option("--id", "workflow_id", metavar="ID", help="Its id; a new one when not given.")
 @click.option(
     "--delay",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     metavar="SECONDS",
     help="Its code does not run before so many seconds have passed.",
 )
@@ -73,7 +74,8 @@ def start(
         )
         return handle.workflow_id
 
-    started = ask_engine(store, timeout, ask)
+    misfit = f"--input does not fit workflow {workflow_type!r}"
+    started = ask_engine(store, timeout, ask, given=misfit)
     if as_json:
         print_json({"workflow_id": started})
     else:
