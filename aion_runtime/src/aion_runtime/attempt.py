@@ -210,8 +210,11 @@ class Attempt(ActivityAttempt):
 
     def _take_heartbeat(self, details: Payload) -> None:
         # Else it would pass for one of the next attempt, or of another run's activity.
-        if not self.ended:
-            self._limits.hear()
+        if self.ended:
+            return
+        self._limits.hear()
+        # Nor is what it says kept when nobody wants it any more: its call is over.
+        if not self.dropped:
             self.details = details
             self._keep(self, details)
 
