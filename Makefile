@@ -27,12 +27,12 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test check bench versus soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'ARGS="…" is handed on by demo, test and bench; PYTHON=… names the interpreter for .venv.'
+	@echo 'ARGS="…" is handed on by demo, test, bench, versus; PYTHON=… names the interpreter for .venv.'
 
 demo: $(VENV)/.members ## Run 25 orders, kill the engine three times, check that nothing was lost
 	@$(BIN)/aion demo $(ARGS)
@@ -49,6 +49,9 @@ check: $(VENV)/.dev $(VENV)/.wheelhouse ## Run all that CI runs: style, types, i
 
 bench: $(VENV)/.dev ## Measure, against the raw limits of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+versus: $(VENV)/.dev ## Measure beside DBOS, which pip installs into .venv/versus
+	$(BIN)/python -m benchmarks.versus $(ARGS)
 
 soak: $(VENV)/.dev ## Two minutes of load, kills and failing stores: is anything lost? SEED=… replays
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(ARGS)

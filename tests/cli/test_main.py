@@ -7,12 +7,15 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 import aion_cli
 import aion_core
 import aion_runtime
 from aion_cli.exit_codes import ExitCode
 from aion_cli.main import EXIT_CODES
-from tests.cli.command import aion
+from tests.cli.command import AION, aion
+from tests.cli.shop import Shop
 
 
 def test_help_lists_commands_and_exit_codes(tmp_path: Path) -> None:
@@ -90,6 +93,21 @@ def test_without_a_sqlite_store_the_demo_is_one_line_that_says_what_to_install(
         "aion: no installed plugin serves 'sqlite:' (installed: none); "
         "pip install aion-workflow-store-sqlite"
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["plugins"], ["list", "--store", "sqlite:///shop.db"]]
+)
+def test_a_closed_pipe_ends_a_command_quietly_as_by_its_signal(
+    shop: Shop, words: list[str]
+) -> None:
+    shop.start("approve", "order-1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen([str(AION), *words], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (141, b"")
 
 
 def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:

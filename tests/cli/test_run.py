@@ -10,7 +10,7 @@ import trio
 
 import aion_runtime as aion
 from aion_cli.exit_codes import ExitCode
-from tests.cli.command import AION, finish
+from tests.cli.command import AION, finish, start
 from tests.cli.command import aion as aion_command
 from tests.cli.shop import Shop
 
@@ -81,6 +81,18 @@ def test_interrupted_it_goes_on_when_it_is_run_again(shop: Shop) -> None:
     assert again.out == '"receipt for 7"\n'
     kinds = [event["kind"] for event in shop.json("history", "o")]
     assert kinds.count("ActivityScheduled") == kinds.count("ActivityCompleted") == 1
+
+
+def test_in_a_pipe_a_held_activity_is_told_once_with_what_to_do(shop: Shop) -> None:
+    words = ("--input", '{"order": "7"}', "--id", "o", "--store", shop.url)
+    process = start("run", "app.py:deliver", *words, cwd=shop.directory)
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    assert told.startswith("aion: o: activity 'ship' (activity:0) is held for ")
+    assert "after OSError: no lorry: have it tried again ('aion retry'), or supply" in told
+    assert shop.aion("supply", "o", "activity:0", '"by hand"').code == 0
+    done = finish(process)
+    assert (done.code, done.out, done.err) == (0, '"by hand"\n', "")
 
 
 def _wait_for_timer(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from aion_core import events as e
 from aion_core.codec import decode_event, encode_event, from_micros, kind_of, to_micros
 from aion_core.errors import CorruptHistoryError
-from aion_core.ids import WorkflowId
+from aion_core.ids import ActivityId, WorkflowId
 from aion_core.payloads import JSON, Payload
 from aion_core.policies import ActivityOptions, Limit
 from tests.core.model_values import (
@@ -117,6 +117,26 @@ def test_what_is_no_json_object_is_corrupt(data: str) -> None:
     assert corrupt("TimerCancelled", data).path == "$"
 
 
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_white_space_around_an_event_is_no_part_of_it(cls: type[e.HistoryEvent]) -> None:
+    event = full(cls)
+    assert read(kind_of(event), f" \n{encode_event(event)}\t\r") == event
+
+
+@pytest.mark.parametrize(
+    ("attempt", "stored"), [(True, "true"), (1.0, "1.0"), (None, "null"), ("1", '"1"')], ids=repr
+)
+def test_a_value_of_another_type_is_written_as_what_it_is(attempt: Any, stored: str) -> None:
+    event = e.ActivityStarted(**ENVELOPE, activity_id=ActivityId("a"), attempt=attempt, delivery=2)
+    assert encode_event(event) == f'{{"activity_id":"a","attempt":{stored},"delivery":2}}'
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_field_that_has_its_default_is_not_written(cls: type[e.HistoryEvent]) -> None:
+    mandatory = [field.name for field in own_fields(cls) if field.default is attrs.NOTHING]
+    assert list(json.loads(encode_event(small(cls)))) == mandatory
+
+
 MANDATORY = [
     (cls, field.name)
     for cls in CLASSES
@@ -217,6 +237,15 @@ def test_a_policy_that_could_not_have_been_written_is_corrupt(name: str, wrong: 
     fields = json.loads(encode_event(small(e.ActivityScheduled)))
     fields["options"]["retry"][name] = wrong
     assert corrupt("ActivityScheduled", fields).path.startswith("$.options.retry")
+
+
+def test_a_policy_that_an_activity_may_not_have_any_more_is_read_as_it_was_recorded() -> None:
+    fields = json.loads(encode_event(small(e.ActivityScheduled)))
+    fields["options"]["retry"] |= {"initial_interval": 600.0, "max_interval": 100.0}
+    event = read("ActivityScheduled", json.dumps(fields))
+    assert isinstance(event, e.ActivityScheduled)
+    assert event.options.retry.initial_interval == 600
+    assert json.loads(encode_event(event)) == fields
 
 
 def test_a_recorded_policy_is_whole_although_it_has_only_defaults() -> None:

@@ -202,6 +202,16 @@ def test_a_setting_that_cannot_be_one_is_refused_at_once(setting: dict[str, Any]
         activity(plain).options(**setting)
 
 
+def test_an_interval_that_would_be_cut_is_refused_and_what_to_give_is_said() -> None:
+    cut = RetryPolicy(initial_interval=600)
+    said = "initial_interval is 600 s and max_interval, .* 100 s; give a max_interval that is at l"
+    with pytest.raises(ValueError, match=said):
+        activity(retry=cut)
+    with pytest.raises(ValueError, match=said):
+        activity(plain).options(retry=cut)
+    activity(retry=RetryPolicy(initial_interval=600, max_interval=600))(plain)
+
+
 def test_a_key_that_cannot_be_one_is_refused_at_once() -> None:
     with pytest.raises(InvalidIdError):
         activity(plain).options(key="")

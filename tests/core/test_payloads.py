@@ -366,6 +366,8 @@ def test_a_set_of_objects_is_stored_sorted() -> None:
         (datetime(2024, 1, 1, tzinfo=UTC), date, "$: expected date, got datetime"),
         (date(2024, 1, 1), datetime, "$: expected datetime, got date"),
         (5, timedelta, "$: expected timedelta, got int"),
+        (5, Path, "$: expected Path, got int"),
+        ("a", Path, "$: expected Path, got str"),
         ("x", bytes, "$: expected bytes, got str"),
         (bytearray(b"x"), bytes, "$: expected bytes, got bytearray"),
         ("red", Colour, "$: expected Colour, got str"),

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from aion_core.contracts import Answer, Message, Package, RunRef
+from aion_core.contracts import Answer, Message, Package, RunRef, UnreadableMessage
 from aion_core.errors import StoreError
 from aion_core.events import ParentRef, TimerRow
 from aion_core.history import ActivityRow, RateRow, WorkflowSummary
 from aion_core.ids import ActivityId, ChildKey, PackageVersion, RunId, TimerId, WorkflowId
 from aion_core.payloads import JSON, Payload
 from aion_core.status import WorkflowStatus
-from aion_core.storing import read_row, write_row
+from aion_core.storing import read_message, read_row, write_row
 
 NOON = datetime(2024, 3, 1, 12, 0, 0, 7, tzinfo=UTC)
 ROWS: list[Any] = [
@@ -76,6 +76,25 @@ def test_a_row_comes_back_as_it_was(row: Any) -> None:
 def test_what_is_no_row_is_refused(text: str) -> None:
     with pytest.raises(StoreError, match="a stored WorkflowSummary cannot be read"):
         read_row(WorkflowSummary, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('{"message_id":"m","kind":"wave","target":"w","posted_at":1}', ("m", "wave", "w")),
+        ('{"message_id":"m"}', ("m", "None", "None")),
+        ("[]", ("None", "None", "None")),
+        ("{", ("None", "None", "None")),
+    ],
+)
+def test_of_a_message_that_cannot_be_read_is_handed_on_what_is_left(
+    text: str, left: tuple[str, str, str]
+) -> None:
+    message = read_message(text)
+    assert isinstance(message, UnreadableMessage)
+    assert (message.message_id, message.kind, message.target) == left
+    assert "a stored Message cannot be read" in message.reason
+    assert message.source is None
 
 
 def test_half_a_surrogate_pair_is_not_stored() -> None:

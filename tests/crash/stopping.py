@@ -6,6 +6,7 @@ It says on stdout how far it is. ``pair`` stands for two engines, side by side, 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +22,8 @@ go = aion.Signal("go", int)
 
 
 def say(word: str) -> None:
-    print(word, flush=True)
+    # In one piece: another thread may be saying something at the same time.
+    os.write(sys.stdout.fileno(), f"{word}\n".encode())
 
 
 @aion.activity

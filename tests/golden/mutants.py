@@ -19,7 +19,7 @@ from aion_core.ids import TaskPath
 from aion_core.machine import arrivals as a
 from aion_core.machine import nursery
 from aion_core.machine.judging import Judge
-from aion_core.machine.run import Refusal, Run
+from aion_core.machine.run import Run, Step
 from aion_core.machine.tasks import current_task
 from aion_core.machine.workflow_machine import WorkflowMachine
 from aion_runtime.attempts import AttemptManager
@@ -206,21 +206,18 @@ def seq_before_activation() -> Iterator[None]:
     waiting: list[e.HistoryEvent] = []
 
     def defer(_: Callable[..., None]) -> Callable[..., None]:
-        def activate(self: Run, arrival: e.HistoryEvent, events: list[e.HistoryEvent]) -> None:
+        def activate(self: Run, arrival: e.HistoryEvent, step: Step) -> None:
             waiting.append(arrival)
 
         return activate
 
     activate: Callable[..., None] = Run._activate
 
-    def make(original: Callable[..., list[Refusal]]) -> Callable[..., list[Refusal]]:
-        def take_all(
-            self: Run, arrivals: Sequence[a.Arrival], now: datetime, events: list[e.HistoryEvent]
-        ) -> list[Refusal]:
-            refusals = original(self, arrivals, now, events)
+    def make(original: Callable[..., None]) -> Callable[..., None]:
+        def take_all(self: Run, arrivals: Sequence[a.Arrival], now: datetime, step: Step) -> None:
+            original(self, arrivals, now, step)
             while waiting:
-                activate(self, waiting.pop(0), events)
-            return refusals
+                activate(self, waiting.pop(0), step)
 
         return take_all
 

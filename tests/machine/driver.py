@@ -12,7 +12,7 @@ from aion_core import events as e
 from aion_core.authoring.workflows import Workflow, workflow
 from aion_core.errors import UnknownWorkflowTypeError
 from aion_core.failures import Failure
-from aion_core.history import ActivityRow, TimerRow
+from aion_core.history import ActivityRow, Change, TimerRow
 from aion_core.ids import RunId, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.outgoing import Outgoing
@@ -94,6 +94,7 @@ class Driver:
         self.others = others
         self.history = list(history)
         self.outgoing: list[Outgoing] = []
+        self.changes: list[Change | None] = []
         self.run = resident(self.history, code, *others)
         self.at = 0.0
         self._signals = sum(isinstance(event, e.SignalReceived) for event in self.history)
@@ -104,6 +105,7 @@ class Driver:
         assert step.expected_seq == len(self.history)
         self.history += step.events
         self.outgoing += step.outgoing
+        self.changes += step.changes
         return step
 
     def start(self, **arguments: object) -> list[e.HistoryEvent]:

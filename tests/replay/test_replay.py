@@ -14,12 +14,13 @@ from aion_core import events as e
 from aion_core.authoring.workflows import Workflow
 from aion_core.codec import decode_event, encode_event, kind_of
 from aion_core.errors import HistoryShapeError, NonDeterminismError
-from aion_core.history import RunProjection
+from aion_core.history import RunProjection, changes
 from aion_core.ids import RunId, WorkflowId
+from aion_core.machine import arrivals as a
 from aion_core.replay import Ended, Recorded, Replay, ResumeLive, ResumePoint, intent_of
 from aion_core.replay.terminals import terminal_of
-from tests.machine.driver import machine_for, resident
-from tests.replay.exploring import WORKFLOWS, groups, happen, live
+from tests.machine.driver import FAILURE, Driver, machine_for, payload, resident
+from tests.replay.exploring import WORKFLOWS, groups, happen, live, racing
 
 codes = st.sampled_from(WORKFLOWS)
 happenings = st.tuples(st.integers(0, 30), st.integers(1, 3))
@@ -107,6 +108,14 @@ def test_recorded_time_never_goes_back_and_seqs_have_no_gap(
     assert [event.seq for event in history] == list(range(1, len(history) + 1))
     times = [event.recorded_at for event in history]
     assert times == sorted(times)
+
+
+@given(codes, choices)
+def test_steps_say_what_their_events_do_to_the_rows(
+    code: Workflow[[], Any], chosen: Choices
+) -> None:
+    driver = live(code, chosen)
+    assert driver.changes == [changes(event) for event in driver.history]
 
 
 @given(codes, choices)
@@ -247,7 +256,57 @@ def test_an_edit_before_the_last_arrival_is_harmless_or_found(
     before = outcome(history, code, history[0])
     assert after[0][:recorded] == before[0][:recorded]
     if len(before[0]) == recorded == len(after[0]):
-        assert after == before
+        assert after[0] == before[0]
+        assert [as_compared(end) for end in after[1]] == [as_compared(end) for end in before[1]]
+        if told(edited) == told(history):
+            assert after == before
+
+
+def as_compared(end: e.HistoryEvent) -> object:
+    """What must be the same of the end of a run: its result, or the type of its error.
+
+    Of an error no more, because its text follows from all that the code was told. A run whose
+    nursery is cancelled by one failed activity fails by a group in which those are, too, that fail
+    while it waits for them; whether they do changes nothing of what the code asks for.
+    """
+    if isinstance(end, e.WorkflowFailed):
+        return end.error.type
+    assert isinstance(end, e.WorkflowCompleted)
+    return end.result
+
+
+def told(history: list[e.HistoryEvent]) -> list[e.HistoryEvent]:
+    """What the code is told, in order."""
+    arrivals = [event for event in history if e.is_arrival(event)]
+    return [attrs.evolve(event, seq=0) for event in arrivals]
+
+
+def raced(second: a.AttemptCompleted | a.AttemptFailed) -> list[e.HistoryEvent]:
+    """The history of a race whose first worker fails, by how the second one's activity ends."""
+    driver = Driver(racing)
+    driver.start()
+    driver.step(driver.failed("ship"))
+    driver.step(driver.completed("charge", 1))
+    driver.step(driver.outcome(driver.row("ship"), second))
+    driver.step(driver.cancelled("ship"))
+    while driver.run.is_open:
+        driver.step(driver.completed("charge", 1))
+    return driver.history
+
+
+def test_an_end_is_the_same_by_the_type_of_its_error_whatever_else_that_says() -> None:
+    returned = raced(a.AttemptCompleted(payload(1)))
+    raised = raced(a.AttemptFailed(FAILURE))
+    # Told of another outcome the code does the same, up to the text of its error.
+    place = next(index for index, event in enumerate(returned) if event != raised[index])
+    assert isinstance(returned[place], e.ActivityCompleted)
+    assert returned[place + 1 : -1] == raised[place + 1 : -1]
+    edited = [*returned[:place], raised[place], *returned[place + 1 :]]
+    commands, (end,) = outcome(edited, racing, edited[0])
+    assert commands == outcome(returned, racing, edited[0])[0]
+    assert without_stacks([attrs.evolve(end, seq=raised[-1].seq)]) == without_stacks(raised[-1:])
+    assert as_compared(end) == as_compared(returned[-1]) == "ExceptionGroup"
+    assert without_stacks(returned[-1:]) != without_stacks(raised[-1:])
 
 
 @settings(max_examples=100)

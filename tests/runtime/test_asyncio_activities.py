@@ -369,6 +369,37 @@ async def test_a_loop_that_stands_still_does_not_hold_up_the_end_for_ever(
         thread.join(PATIENCE_S)
 
 
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_one_that_swallows_its_cancellation_does_not_hold_up_the_end_for_ever(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, asked_before: bool
+) -> None:
+    for name in ("ASK_AGAIN_S", "PATIENCE_S", "STUBBORN_S"):
+        monkeypatch.setattr(f"aion_runtime.asyncio_loop.{name}", 0.1)
+    over, began, heard = threading.Event(), threading.Event(), threading.Event()
+
+    @aion.activity(loop="asyncio")
+    async def stubborn() -> None:
+        began.set()
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                heard.set()
+
+    caller = calling(stubborn)
+    with trio.fail_after(PATIENCE_S):
+        async with test_engine(workflows=[caller]) as engine:
+            run = await engine.start(caller)
+            assert await trio.to_thread.run_sync(began.wait, PATIENCE_S)
+            if asked_before:
+                await run.cancel()
+                assert await trio.to_thread.run_sync(heard.wait, PATIENCE_S)
+    over.set()
+    assert "is left behind: it goes on although it was cancelled" in caplog.text
+    for thread in loop_threads():
+        thread.join(PATIENCE_S)
+
+
 async def test_a_workflow_cannot_reach_the_loop() -> None:
     @aion.workflow
     async def sleeping() -> None:

@@ -337,13 +337,13 @@ def content_of(path: Path) -> bytes | None:
 async def test_damaged_rows_are_told_and_cost_no_event(database: Path) -> None:
     execute(
         database,
-        "INSERT INTO messages (message_id, kind, target, posted_at, body_type, body) "
-        "VALUES ('m', 'signal', 'w', 'today', 'json', x'00')",
+        "INSERT INTO activities (workflow, activity_id, activity_type, scheduled_seq, attempt, "
+        "delivery, next_attempt_at, cancel_requested) VALUES (1, 'a', 'a', 1, 1, 1, 'today', 0)",
     )
     url = f"sqlite:///{database}"
     row = Row(opened, aion.StoreError, ("a row that cannot be read", "from a back-up"))
     await require(row, lambda: opened(url, workflows=[waiting]))
-    execute(database, "DELETE FROM messages")
+    execute(database, "DELETE FROM activities")
     async with aion.open_engine(url, workflows=[waiting]) as engine:
         assert (await engine.describe("w")).events == 1
 

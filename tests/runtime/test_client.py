@@ -228,6 +228,22 @@ async def test_without_an_engine_a_request_is_kept_and_done_later(house: House) 
             await started(client, "w")
 
 
+async def test_an_update_of_a_workflow_that_has_not_begun_says_so_and_is_kept(
+    house: House,
+) -> None:
+    async with house.client(answer_timeout=0.05) as client:
+        async with house.engine(account) as engine:
+            run = await engine.start(account, 5, workflow_id="w", delay=3600)
+            begins_at = (await run.explain()).next_at
+            with pytest.raises(aion.NoAnswerError, match="'w' has not begun, so the up") as raised:
+                await client.get("w").update(add, 2, update_id="u")
+            assert raised.value.begins_at == begins_at
+            assert begins_at is not None
+            assert f"not before {begins_at:%Y-%m-%d %H:%M:%S} UTC" in str(raised.value)
+        async with house.store() as store:
+            assert [stored.message.kind for stored in await store.messages()] == ["update"]
+
+
 async def test_an_update_under_way_ends_in_the_next_engine(house: House) -> None:
     async with house.client() as client, trio.open_nursery() as nursery:
         answers: list[int] = []

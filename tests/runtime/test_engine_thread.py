@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable
@@ -356,6 +357,35 @@ def test_an_async_activity_may_not_wait_for_its_own_engine() -> None:
         with pytest.raises(aion.WorkflowFailedError, match="make the activity a plain function"):
             engine.start(calls_wrongly).result()
         assert engine.start(empty).result() == "done"
+
+
+def test_an_activity_on_the_asyncio_loop_may_wait_only_in_another_thread() -> None:
+    @aion.activity(loop="asyncio", retry=aion.RetryPolicy(max_attempts=1))
+    async def child(how: str) -> None:
+        def start() -> None:
+            engine.start(asks_nothing, workflow_id="child").result()
+
+        if how == "in a thread":
+            await asyncio.to_thread(start)
+        else:
+            start()
+
+    @aion.activity(loop="asyncio")
+    async def well() -> str:
+        return "well"
+
+    @aion.workflow
+    async def asks_nothing() -> str:
+        return await well()
+
+    @aion.workflow
+    async def caller(how: str) -> None:
+        await child(how)
+
+    with aion.EngineThread("memory:", workflows=[caller, asks_nothing]) as engine:
+        with pytest.raises(aion.WorkflowFailedError, match=r"call made by asyncio\.to_thread"):
+            engine.start(caller, "at once").result(timeout=10)
+        engine.start(caller, "in a thread").result(timeout=10)
 
 
 def test_a_workflow_may_not_wait_for_an_engine() -> None:

@@ -11,6 +11,7 @@ import trio
 import aion_runtime as aion
 from aion_core.contracts import Message, RunRef, message_id_of
 from aion_core.ids import RunId, WorkflowId
+from aion_core.machine.waits import Wait
 from aion_core.payloads import JSON, Payload
 from aion_runtime.explaining import Explanation, explain_run
 from aion_runtime.wording import PendingFor, in_words, sentence
@@ -56,6 +57,16 @@ async def paused() -> None:
 @aion.workflow
 async def running() -> None:
     await endless()
+
+
+@aion.activity(limit=aion.Limit("one", concurrency=1))
+async def crowded() -> None:
+    await trio.sleep_forever()
+
+
+@aion.workflow
+async def crowding() -> None:
+    await aion.gather(crowded(), crowded())
 
 
 @aion.workflow
@@ -145,6 +156,44 @@ async def test_what_runs_is_told_as_running_by_its_engine(bench: Bench) -> None:
         run = await engine.start(running, workflow_id="w")
         assert "is running for 0 s, attempt 1" in str(await run.explain())
     assert "is open for 0 s, attempt 1" in str(await explained(bench))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_who_waits_for_a_limit_is_told_apart_from_who_runs(
+    bench: Bench, elsewhere: bool
+) -> None:
+    async with bench.engine(crowding) as engine, aion.open_client(bench.store) as client:
+        await engine.start(crowding, workflow_id="w")
+        await bench.advance(0)
+        explanation = await (client if elsewhere else engine).explain("w")
+        assert [wait.is_running for wait in explanation.waits] == [True, False]
+        first, second = explanation.sentences()
+        assert "(activity:0/0) is running for 0 s" in first
+        assert "(activity:1/0) is due, and waits for limit 'one' to let it begin, for 0 s" in second
+    by_the_store = str(await explained(bench))
+    assert by_the_store.count("is open, or waits for limit 'one' to let it begin,") == 2
+
+
+async def test_who_waits_for_the_total_of_the_engine_is_told_so(bench: Bench) -> None:
+    async with bench.engine(running, activity_limit=1) as engine:
+        await engine.start(running, workflow_id="first")
+        await bench.advance(0)
+        run = await engine.start(running, workflow_id="w")
+        assert "is due, and waits for its turn, for 0 s" in str(await run.explain())
+
+
+async def test_an_engine_that_does_not_say_what_runs_leaves_it_open(bench: Bench) -> None:
+    async def no_waits() -> list[Wait]:
+        return []
+
+    async def unknown() -> list[str]:
+        raise aion.QueryError("w has no query 'aion.begun'")
+
+    await left(bench, running)
+    explanation = await explain_run(
+        bench.store, WorkflowId("w"), bench.clock.now(), no_waits, unknown
+    )
+    assert "is running, or waits for its turn, for 0 s" in str(explanation)
 
 
 async def test_a_child_is_told_with_its_status(bench: Bench) -> None:

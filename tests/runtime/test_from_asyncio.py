@@ -410,6 +410,18 @@ def calling(engines: list[from_asyncio.Engine]) -> Any:
     return calls, calls_wrongly, is_wrong_itself
 
 
+def test_under_trio_it_says_what_to_use_there() -> None:
+    async def main() -> None:
+        for opened in (from_asyncio.open_engine("memory:"), from_asyncio.open_client("memory:")):
+            with pytest.raises(
+                aion.WorkflowUsageError, match=r"under trio use aion_runtime\.open_"
+            ):
+                async with opened:
+                    raise AssertionError("it was entered")
+
+    trio.run(main)
+
+
 def test_only_code_that_is_not_on_the_engines_own_loop_may_call() -> None:
     async def main() -> None:
         engines: list[from_asyncio.Engine] = []

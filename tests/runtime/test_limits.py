@@ -541,6 +541,35 @@ async def test_a_clock_that_is_set_neither_frees_nor_blocks(jump: float) -> None
     assert work.times == [0, 90, 150] if jump == -30 else [0, 60, 120]
 
 
+async def test_a_retry_whose_time_is_to_come_again_by_a_clock_set_back_keeps_no_turn() -> None:
+    work = Work(takes=40, limit=aion.Limit("api", concurrency=1))
+
+    @aion.activity(
+        limit=aion.Limit("api", concurrency=1), retry=aion.RetryPolicy(initial_interval=30)
+    )
+    async def unlucky() -> str:
+        work.note("u")
+        if len(work.begun) == 1:
+            raise ConnectionError
+        return "u"
+
+    @aion.workflow
+    async def trying() -> str:
+        return await unlucky()
+
+    async with work.engine(trying) as engine:
+        retried = await engine.start(trying)
+        run = await engine.start(work.all_at_once, "a")
+        await work.clock.advance(35)  # its retry is due, and waits behind the one under way
+        work.clock.set_wall_clock(work.clock.now() - timedelta(seconds=600))
+        await work.clock.advance(10)  # by now that has ended
+        another = await engine.start(work.all_at_once, "b")
+        assert await run.result() == "a"
+        assert await another.result() == "b"
+        assert await retried.result() == "u"
+    assert work.begun == [("a", 0), ("u", 0), ("b", 45), ("u", 630)]
+
+
 async def test_a_clock_that_is_set_back_while_nobody_runs_blocks_for_one_window(
     store: EventStore | Path,
 ) -> None:

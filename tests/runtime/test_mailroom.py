@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,6 +16,7 @@ import trio
 import aion_runtime as aion
 from aion_core.contracts import Answer, Append, EventStore, Message, MessageKind, StoredMessage
 from aion_core.errors import AionError, CorruptHistoryError, StoreUnavailableError
+from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.payloads import JSON, Payload
@@ -105,6 +108,100 @@ async def test_a_message_that_cannot_be_read_is_left_and_in_nobodys_way() -> Non
         await run.signal(approval, True)
         assert await run.result() == "5"
     assert [stored.message.kind for stored in await store.messages()] == ["cancel"]
+
+
+@pytest.mark.parametrize("target", ["w", "nobody"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE messages SET kind = 'wave'",
+        "UPDATE messages SET message_id = ''",
+        "UPDATE messages SET posted_at = 'now'",
+        "UPDATE messages SET body = 'text'",
+    ],
+)
+async def test_an_engine_opens_and_works_beside_a_message_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str, target: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    async with aion.open_engine(url, workflows=[account]) as engine:
+        run = await engine.start(account, 5, workflow_id="w")
+    async with aion.open_store(url) as store:
+        await store.post(query_message(WorkflowId(target), "total", "1", AT))
+        await store.post(request_message(W, approving(), "2", AT))
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as connection:
+        connection.execute(f"{change} WHERE position = 1")
+    async with aion.open_engine(url, workflows=[account]) as engine:
+        with trio.fail_after(5):
+            assert await engine.get("w").result() == "5"
+        # One that comes later, too, is in nobody's way.
+        async with aion.open_client(url) as client:
+            run = await client.start(account, 7, workflow_id="next")
+            assert await run.query(total) == 7
+            explanation = await client.explain("next")
+            assert explanation.messages == {}
+    async with aion.open_store(url) as store:
+        assert [stored.position for stored in await store.messages()] == [1]
+    (said,) = [each for each in caplog.messages if "left in the store" in each]
+    assert f"to workflow {target!r} cannot be read" in said
+
+
+async def test_a_message_of_a_later_version_is_left_while_the_engine_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    async with aion.open_engine(url, workflows=[account]), aion.open_client(url) as client:
+        run = await client.start(account, 5, workflow_id="w")
+        with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as connection:
+            connection.execute(
+                "INSERT INTO messages (message_id, kind, target, posted_at, body_type, body) "
+                "VALUES ('m', 'wave', 'w', 0, 'json', x'7b7d')"
+            )
+        with trio.fail_after(5):
+            assert await run.query(total) == 5
+            assert (await client.explain("w")).messages == {"unreadable": 1}
+    assert sum("message 'm' to workflow 'w'" in each for each in caplog.messages) == 1
+
+
+async def test_what_waits_when_a_store_is_opened_is_handed_on_in_its_order(tmp_path: Path) -> None:
+    number = aion.Signal("number", int)
+
+    @aion.workflow(accepts=[number])
+    async def note() -> list[int]:
+        return [await number.receive() for _ in range(150)]
+
+    url = f"sqlite:///{tmp_path}/s.db"
+    async with aion.open_engine(url, workflows=[note]) as engine:
+        await engine.start(note, workflow_id="w")
+    async with aion.open_store(url) as store:
+        for each in range(150):
+            sent = a.SignalSentToRun(
+                name="number", payload=Payload(JSON, b"%d" % each), signal_id=str(each)
+            )
+            await store.post(request_message(W, sent, str(each), AT))
+    async with aion.open_engine(url, workflows=[note]) as engine:
+        assert await engine.get("w").result() == list(range(150))
+
+
+async def test_a_store_that_cannot_be_read_when_it_is_opened_is_said_to_be_so() -> None:
+    class Broken(WrappedStore):
+        async def read_summary(self, workflow_id: WorkflowId) -> WorkflowSummary | None:
+            raise StoreUnavailableError("the disk is away")
+
+    store = MemoryStore()
+    async with aion.open_engine(store, workflows=[account]) as engine:
+        await engine.start(account, 5, workflow_id="w")
+    for each in "123":
+        await store.post(request_message(W, approving(), each, AT))
+    with pytest.raises(StoreUnavailableError, match="the disk is away"):
+        async with aion.open_engine(Broken(store), workflows=[account]):
+            raise AssertionError("it was opened")
+
+
+def approving() -> a.SignalSentToRun:
+    return a.SignalSentToRun(
+        name="approval", payload=Payload(JSON, b"true"), signal_id="from-elsewhere"
+    )
 
 
 @pytest.mark.parametrize(

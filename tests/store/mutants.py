@@ -40,6 +40,7 @@ from tests.store.mutants_reading import (
 from tests.store.mutants_writing import (
     ConsumesForOthers,
     CutsAppendsInTwo,
+    DropsWhatChangesNothing,
     GivesPlacesAgain,
     KeepsTheFirstAnswer,
     KeepsTheLastPost,
@@ -63,6 +64,7 @@ MUTANTS: dict[type[MemoryStore], str] = {
     SortsEqualTimersByWorkflow: "test_due_timers_come_by_time_then_by_start",
     PostsBesideTheAppend: "test_events_that_cannot_follow_leave_their_messages_as_they_were",
     SwallowsConflicts: "test_another_head_is_a_conflict_that_names_both",
+    DropsWhatChangesNothing: "test_changes_that_come_with_their_events_make_no_difference",
     RefusesTheWholeBatch: "test_a_conflict_in_a_batch_fails_alone",
     WritesThoughFenced: "test_a_replaced_writer_is_fenced",
     CutsAppendsInTwo: "test_an_append_cancelled_at_any_await_is_whole_or_not_there",

@@ -28,6 +28,7 @@ from aion_store_memory.writer import MemoryWriter
 __all__ = [
     "ConsumesForOthers",
     "CutsAppendsInTwo",
+    "DropsWhatChangesNothing",
     "GivesPlacesAgain",
     "KeepsTheFirstAnswer",
     "KeepsTheLastPost",
@@ -79,6 +80,26 @@ class SwallowsConflicts(OtherWriter):
                 None if isinstance(refusal, SequenceConflictError) else refusal
                 for refusal in await super().append_many(appends)
             ]
+
+
+class DropsWhatChangesNothing(OtherWriter):
+    """Of events that come with their changes, those that change no row are not kept."""
+
+    class writer_class(MemoryWriter):  # noqa: N801
+        async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
+            return await super().append_many([self._without(append) for append in appends])
+
+        @staticmethod
+        def _without(append: Append) -> Append:
+            if append.changes is None or len(append.changes) != len(append.events):
+                return append
+            pairs = zip(append.events, append.changes, strict=True)
+            kept = [event for event, change in pairs if change is not None]
+            events = [
+                attrs.evolve(event, seq=seq)
+                for seq, event in enumerate(kept, append.expected_seq + 1)
+            ]
+            return attrs.evolve(append, events=events, changes=None)
 
 
 class RefusesTheWholeBatch(OtherWriter):

@@ -112,6 +112,15 @@ async def test_a_started_function_is_waited_for_when_cancelled(connection: Conne
     assert results == [1]
 
 
+async def test_a_result_is_told_before_whoever_asked_goes_on(connection: Connection) -> None:
+    told: list[object] = []
+    assert await connection.run(_one, tell=told.append) == 1
+    assert told == [1]
+    with pytest.raises(ZeroDivisionError):
+        await connection.run(lambda _: 1 // 0, tell=told.append)
+    assert told == [1]
+
+
 async def test_functions_of_many_tasks_run_one_after_another(connection: Connection) -> None:
     running = threading.Lock()
     results: list[int] = []

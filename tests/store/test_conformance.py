@@ -94,3 +94,14 @@ class TestSqlite(StoreSuite):
                 assert changed.rowcount == 1
 
         return corrupt
+
+    @pytest.fixture
+    def corrupt_message(self, database: Path) -> Callable[[str], None]:
+        def corrupt(message_id: str) -> None:
+            with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+                changed = connection.execute(
+                    "UPDATE messages SET kind = 'wave' WHERE message_id = ?", (message_id,)
+                )
+                assert changed.rowcount == 1
+
+        return corrupt

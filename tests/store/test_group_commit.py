@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -21,12 +21,13 @@ class Disk:
         self.error: Exception | None = None
         self.gate = trio.Semaphore(0)
 
-    async def commit(self, batch: Sequence[int]) -> Sequence[int]:
+    async def commit(self, batch: Sequence[int], settle: Callable[[Sequence[int]], None]) -> None:
         self.batches.append(list(batch))
         await self.gate.acquire()
         if self.error is not None:
             raise self.error
-        return [item * 2 for item in batch]
+        settle([item * 2 for item in batch])
+        await trio.lowlevel.checkpoint()
 
     def open(self) -> None:
         for _ in range(1000):
@@ -72,6 +73,20 @@ async def test_tasks_that_submit_at_once_share_the_first_commit(
         for item in range(50):
             nursery.start_soon(group.submit, [item])
     assert [len(batch) for batch in disk.batches] == [50]
+
+
+async def test_those_who_have_been_answered_share_the_next_commit_too(
+    group: GroupCommit[int, int], disk: Disk
+) -> None:
+    async def submit_often(item: int) -> None:
+        for _ in range(5):
+            await group.submit([item])
+
+    disk.open()
+    async with trio.open_nursery() as nursery:
+        for item in range(50):
+            nursery.start_soon(submit_often, item)
+    assert [len(batch) for batch in disk.batches] == [50] * 5
 
 
 async def test_each_gets_the_results_of_its_own_items(

@@ -27,18 +27,27 @@ from aion_store_sqlite.schema import APPLICATION_ID
 
 Execute: TypeAlias = Callable[..., list[tuple[object, ...]]]
 
-VERSION_1 = Path(__file__).parent / "files" / "sqlite_version_1.sql"
-"""What the first version wrote, dumped."""
+FILES = Path(__file__).parent / "files"
+"""What former versions wrote, dumped."""
 
 
 @pytest.fixture
 def old_file(database: Path) -> Path:
-    with closing(sqlite3.connect(database)) as connection:
-        connection.executescript(VERSION_1.read_text())
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA user_version = 1")
-        connection.execute("PRAGMA journal_mode = WAL")
+    _make_file(database, 1)
     return database
+
+
+@pytest.fixture
+def file_of_version_2(database: Path) -> None:
+    _make_file(database, 2)
+
+
+def _make_file(database: Path, version: int) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript((FILES / f"sqlite_version_{version}.sql").read_text())
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def test_a_released_migration_is_not_changed() -> None:
@@ -162,11 +171,13 @@ async def test_a_value_of_which_no_row_can_be_made_does_not_keep_the_file_from_b
         assert "workflow 'running' lacks TimerRow" in " ".join(await store.check())
 
 
-async def test_a_writer_of_the_former_version_is_fenced(
-    old_file: Path, sqlite_opener: Opener
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_writer_of_a_former_version_is_fenced(
+    database: Path, sqlite_opener: Opener, version: int
 ) -> None:
-    log = Log(old_file)
-    async with open_connection(old_file) as connection:
+    _make_file(database, version)
+    log = Log(database)
+    async with open_connection(database) as connection:
         claim = await connection.run(lambda raw: log.claim(raw, lambda: None))
         async with sqlite_opener():
             pass
@@ -201,5 +212,51 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
         assert list(await store.check()) == []
 
 
+@pytest.mark.usefixtures("file_of_version_2")
+async def test_a_file_of_version_2_has_all_rows_that_follow_from_its_events(
+    sqlite_opener: Opener,
+) -> None:
+    async with sqlite_opener() as store:
+        assert list(await store.check()) == []
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_old_workflows_are_counted(
+    database: Path, sqlite_opener: Opener, version: int
+) -> None:
+    _make_file(database, version)
+    async with sqlite_opener() as store:
+        for kind in KINDS:
+            assert await store.count(kind) == len((await store.list_runs(kind)).runs)
+        assert await store.count() == {1: 4, 2: 7}[version]
+
+
+@pytest.mark.usefixtures("file_of_version_2")
+async def test_a_file_of_version_2_is_written_like_any_other(sqlite_opener: Opener) -> None:
+    async with sqlite_opener() as store, store.writer() as writer:
+        await write(writer, Story().started().scheduled("activity:0"))
+        assert [item.position for item in await store.feed(after=17)] == [18, 19, 20]
+        assert await writer.purge([WorkflowId("failed"), WorkflowId("completed-0")]) == 2
+        assert await store.count() == 6
+        assert list(await store.check()) == []
+
+
+@pytest.mark.usefixtures("file_of_version_2")
+async def test_after_a_migration_no_place_is_given_twice(
+    sqlite_opener: Opener, execute: Execute
+) -> None:
+    # Purged by that version, and known by SQLite's counter alone.
+    execute("DELETE FROM events WHERE position > 16")
+    async with sqlite_opener() as store, store.writer() as writer:
+        await write(writer, Story().started())
+        assert [item.position for item in await store.feed(after=16)] == [19]
+
+
+KINDS = [
+    RunFilter(workflow_type=workflow_type, status=status, stuck=stuck)
+    for workflow_type in (None, "order", "billing", "unknown")
+    for status in (None, *WorkflowStatus)
+    for stuck in (None, True, False)
+]
 NAMES = ("running", "child", "failed", "recovered")
-DIGESTS = ["c10edfc7cfb1e04d", "1a47a8b52df87fd2"]
+DIGESTS = ["c10edfc7cfb1e04d", "1a47a8b52df87fd2", "d3db5edd2c8c9c7c"]

@@ -122,6 +122,11 @@ async def test_the_size_is_that_of_the_file_and_its_wal(
         ("UPDATE workflows SET status = 'Bogus'", "cannot be read (of workflow 'w': 'Bogus'"),
         ("UPDATE messages SET kind = 'wave'", "message 'm' is of the unknown kind 'wave'"),
         ("UPDATE package_routes SET version = 'v2'", "goes by the package 'v2', which is not"),
+        (
+            "UPDATE run_counts SET runs = 3",
+            "3 workflows of type 'order' are counted as Running, and there are 1",
+        ),
+        ("DELETE FROM run_counts", "0 workflows of type 'order' are counted as Running"),
         ("INSERT INTO timers VALUES (9, 't', 1, 1)", "1 rows of timers belong to no workflow"),
         ("UPDATE workflows SET attributes = '{'", "cannot be read"),
         ("UPDATE events SET data = '{' WHERE kind = 'SignalReceived'", "event 2 of workflow 'w'"),

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aion_core.failures import Failure
 
 __all__ = [
@@ -396,15 +398,29 @@ class NoAnswerError(AionError):
     Attributes:
         workflow_id: of which workflow something was asked.
         seconds: how long the client has waited.
+        begins_at: the workflow has not begun, and does so then, or later if a limit lets it wait;
+            None where that is not why.
     """
 
-    def __init__(self, what: str, workflow_id: str, seconds: float) -> None:
-        super().__init__(
-            f"no engine has taken {what} of workflow {workflow_id!r} within {seconds:g} s; it is "
-            "kept in the store, so run an engine on that store with this workflow's code"
-        )
+    def __init__(
+        self, what: str, workflow_id: str, seconds: float, begins_at: datetime | None = None
+    ) -> None:
+        if begins_at is None:
+            message = (
+                f"no engine has taken {what} of workflow {workflow_id!r} within {seconds:g} s; it "
+                "is kept in the store, so run an engine on that store with this workflow's code"
+            )
+        else:
+            message = (
+                f"workflow {workflow_id!r} has not begun, so {what} was not taken within "
+                f"{seconds:g} s; it is kept in the store until the workflow begins, not before "
+                f"{begins_at:%Y-%m-%d %H:%M:%S} UTC, so ask for its answer after that under the "
+                "same id"
+            )
+        super().__init__(message)
         self.workflow_id = workflow_id
         self.seconds = seconds
+        self.begins_at = begins_at
 
 
 class Lagged(AionError):

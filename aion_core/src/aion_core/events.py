@@ -576,18 +576,24 @@ TERMINALS = (
 """Events that end their run."""
 
 
+_ARRIVALS = frozenset(ARRIVALS)
+_INTENTS = frozenset(INTENTS)
+_TERMINALS = frozenset(TERMINALS)
+"""To be looked up in: every event is asked."""
+
+
 def is_arrival(event: HistoryEvent) -> bool:
     """Does this event activate the code?"""
     if isinstance(event, ActivityFailed):
         return event.next_attempt_at is None and not event.held
-    return isinstance(event, ARRIVALS)
+    return type(event) in _ARRIVALS
 
 
 def is_intent(event: HistoryEvent) -> bool:
     """Does this event record a command?"""
-    return isinstance(event, INTENTS)
+    return type(event) in _INTENTS
 
 
 def is_terminal(event: HistoryEvent) -> bool:
     """Does this event end its run?"""
-    return isinstance(event, TERMINALS)
+    return type(event) in _TERMINALS

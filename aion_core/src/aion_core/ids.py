@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Literal, NewType
+from typing import Literal, NewType, overload
 
 from aion_core.errors import InvalidIdError
 
@@ -91,6 +91,10 @@ def child_path(parent: TaskPath, ordinal: int) -> TaskPath:
     return TaskPath(f"{parent}/{ordinal}" if parent else str(ordinal))
 
 
+@overload
+def position(kind: Literal["activity"], task: TaskPath, ordinal: int) -> ActivityId: ...
+@overload
+def position(kind: PositionKind, task: TaskPath, ordinal: int) -> str: ...
 def position(kind: PositionKind, task: TaskPath, ordinal: int) -> str:
     """Structural id of the ``ordinal``-th call of its kind in a task: ``activity:1/0``."""
     return f"{kind}:{task}/{ordinal}" if task else f"{kind}:{ordinal}"
@@ -101,6 +105,10 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and bool(value) and value.isprintable()
 
 
+@overload
+def keyed_position(kind: Literal["activity"], key: str) -> ActivityId: ...
+@overload
+def keyed_position(kind: PositionKind, key: str) -> str: ...
 def keyed_position(kind: PositionKind, key: str) -> str:
     """Id of a call that its author named: ``activity:key:<key>``.
 

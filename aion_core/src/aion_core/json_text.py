@@ -7,7 +7,7 @@ import json.encoder
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["read_json", "write_json"]
+__all__ = ["quote_json", "read_json", "scan_json", "write_json"]
 
 
 def read_json(text: str) -> Any:
@@ -18,7 +18,7 @@ def read_json(text: str) -> Any:
         RecursionError: it is nested too deeply.
     """
     try:
-        value, end = _scan(text, 0)
+        value, end = scan_json(text, 0)
         if end == len(text):
             return value
     except StopIteration:
@@ -35,9 +35,8 @@ def _make_writer() -> Callable[[Any], str]:
     """`json.JSONEncoder.encode` builds its C encoder anew for each value, at 1 µs; this, once."""
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     make: Any = getattr(json.encoder, "c_make_encoder", None)
-    quote: Any = getattr(json.encoder, "encode_basestring", None)
     try:
-        write = make(None, encoder.default, quote, None, ":", ",", False, False, False)
+        write = make(None, encoder.default, quote_json, None, ":", ",", False, False, False)
     except TypeError:
         # Another Python, without the accelerator or with another one.
         return encoder.encode
@@ -45,6 +44,9 @@ def _make_writer() -> Callable[[Any], str]:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
-_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]  # the C part of raw_decode
+scan_json: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]  # the C part of raw_decode
+"""The value that begins at a place of a text, and where it ends; StopIteration if none does."""
+quote_json: Callable[[str], str] = json.encoder.encode_basestring
+"""A text as JSON text."""
 write_json = _make_writer()
 """Compact JSON text of plain values; raises ValueError for NaN, TypeError for what is not plain."""

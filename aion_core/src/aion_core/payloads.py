@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from aion_core.conversion import add_type, strict_converter, type_name
+from aion_core.conversion import FastConversion, NamedTypes, add_type, strict_converter, type_name
 from aion_core.errors import PayloadError
 from aion_core.json_text import read_json, write_json
+from aion_core.making import maker
 
-__all__ = ["JSON", "Payload", "PayloadCodec", "PayloadConverter"]
+__all__ = ["JSON", "NamedTypes", "Payload", "PayloadCodec", "PayloadConverter"]
 
 JSON = "application/json"
 
@@ -37,6 +38,9 @@ class Payload:
 
     content_type: str
     data: bytes
+
+
+_make_payload = maker(Payload)
 
 
 class PayloadCodec(ABC):
@@ -75,6 +79,9 @@ class PayloadConverter:
     ``Decimal`` (text), ``bytes`` (base64), paths, tuples, sets, and unions whose members are
     stored differently. What is annotated ``Any`` comes back as JSON has it.
 
+    Each value is tried by fast functions first. Where those give up, the careful converter does it
+    all over again, and it is the one that decides and explains.
+
     Args:
         codecs: what the bytes go through, the first one first; back in reverse.
     """
@@ -84,7 +91,8 @@ class PayloadConverter:
             if not isinstance(codec, PayloadCodec):
                 raise TypeError(f"a payload codec is a PayloadCodec, not {codec!r}")
         self._codecs = tuple(codecs)
-        self._converter = strict_converter()
+        self._fast = FastConversion()
+        self._careful = strict_converter()
 
     def register(
         self, cls: type[T], to_plain: Callable[[T], object], from_plain: Callable[[Any], T]
@@ -99,7 +107,8 @@ class PayloadConverter:
             TypeError: ``cls`` is no class, or one with a stored form for good, such as ``int``;
                 or one of the functions is none.
         """
-        add_type(self._converter, cls, to_plain, from_plain)
+        add_type(self._careful, cls, to_plain, from_plain)
+        self._fast.add_type(cls, to_plain, from_plain)
 
     def same(self, first: Payload, second: Payload) -> bool:
         """Do both stand for the same value?
@@ -110,7 +119,7 @@ class PayloadConverter:
         if first == second:
             return True
         try:
-            return _canonical(self._undo(first)) == _canonical(self._undo(second))
+            return _canonical(self._undone(first)) == _canonical(self._undone(second))
         except PayloadError:
             return False
 
@@ -121,7 +130,7 @@ class PayloadConverter:
             TypeError: they cannot; the message names the type.
         """
         try:
-            self._converter.get_structure_hook(annotation)
+            self._careful.get_structure_hook(annotation)
         except cattrs.StructureHandlerNotFoundError as error:
             raise TypeError(
                 f"values of type {type_name(annotation)} cannot be stored: nothing is known of "
@@ -138,18 +147,32 @@ class PayloadConverter:
         Raises:
             PayloadError: it does not fit its annotation, or JSON has no form for it.
         """
-        return self._dump(self._to_plain(value, annotation, "$"))
+        try:
+            data = self._fast.texts[annotation](value).encode()
+        except Exception:
+            data = None  # The careful one decides; what it says has nothing to do with this.
+        if data is None:
+            data = _dump(self._to_plain(value, annotation, "$"))
+        payload = _make_payload(JSON, data)
+        return self._done(payload) if self._codecs else payload
 
     def encode_fields(
         self, values: Mapping[str, object], annotations: Mapping[str, Any]
     ) -> Payload:
         """Store several named values as one JSON object, each by its own annotation."""
-        return self._dump(
-            {
-                name: self._to_plain(value, annotations[name], f"$.{name}")
-                for name, value in values.items()
-            }
-        )
+        return self._done(_make_payload(JSON, self._dump_fields(values, annotations)))
+
+    def encode_named(self, values: Sequence[object], types: NamedTypes) -> Payload:
+        """Store values as `encode_fields` does; there is one for each name, in order."""
+        try:
+            data = self._fast.named[types].text(*values).encode()
+        except Exception:
+            data = None  # The careful one decides.
+        if data is None:
+            named = dict(zip(types.annotations, values, strict=True))
+            data = self._dump_fields(named, types.annotations)
+        payload = _make_payload(JSON, data)
+        return self._done(payload) if self._codecs else payload
 
     def decode(self, payload: Payload, annotation: Any) -> Any:
         """Give a stored value back.
@@ -157,7 +180,14 @@ class PayloadConverter:
         Raises:
             PayloadError: what is stored does not fit the annotation; says where.
         """
-        return self._from_plain(self._load(payload), annotation, "$")
+        if self._codecs:
+            payload = self._undone(payload)
+        try:
+            if payload.content_type == JSON:
+                return self._fast.readers[annotation](payload.data.decode())
+        except Exception:
+            pass  # The careful one decides.
+        return self._from_plain(_load(payload), annotation, "$")
 
     def decode_fields(self, payload: Payload, annotations: Mapping[str, Any]) -> dict[str, Any]:
         """Give back named values stored by `encode_fields`.
@@ -165,7 +195,28 @@ class PayloadConverter:
         Fields without an annotation are ignored, absent ones left out: whether the rest can do
         is for the caller, who knows the defaults.
         """
-        plain = self._load(payload)
+        return self._fields(_load(self._undone(payload)), annotations)
+
+    def decode_named(self, payload: Payload, types: NamedTypes) -> dict[str, Any]:
+        """Give back values stored by `encode_named`, by their names.
+
+        Raises:
+            PayloadError: one does not fit, or one is missing that is not optional; says which.
+        """
+        if self._codecs:
+            payload = self._undone(payload)
+        try:
+            if payload.content_type == JSON:
+                return self._fast.named[types].read(payload.data.decode())
+        except Exception:
+            pass  # The careful one decides.
+        found = self._fields(_load(payload), types.annotations)
+        for name in types.annotations:
+            if name not in found and name not in types.optional:
+                raise PayloadError(f"$.{name}: field {name!r} is missing")
+        return found
+
+    def _fields(self, plain: object, annotations: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(plain, dict):
             raise PayloadError(f"$: expected an object, got {type_name(type(plain))}")
         return {
@@ -174,12 +225,20 @@ class PayloadConverter:
             if name in plain
         }
 
+    def _dump_fields(self, values: Mapping[str, object], annotations: Mapping[str, Any]) -> bytes:
+        return _dump(
+            {
+                name: self._to_plain(value, annotations[name], f"$.{name}")
+                for name, value in values.items()
+            }
+        )
+
     def _to_plain(self, value: object, annotation: Any, path: str) -> object:
         if value.__class__ is annotation and annotation in _JSON_SCALARS:
             return value
         annotation = type(None) if annotation is None else annotation
         try:
-            plain = self._converter.unstructure(value, unstructure_as=annotation)
+            plain = self._careful.unstructure(value, unstructure_as=annotation)
         except Exception as error:
             raise PayloadError(
                 f"{path}: {type_name(type(value))} does not fit {type_name(annotation)}: {error}"
@@ -191,23 +250,16 @@ class PayloadConverter:
 
     def _from_plain(self, plain: object, annotation: Any, path: str) -> Any:
         try:
-            return self._converter.structure(plain, annotation)
+            return self._careful.structure(plain, annotation)
         except Exception as error:
             raise PayloadError(_where(error, path)) from error
 
-    def _dump(self, plain: object) -> Payload:
-        try:
-            payload = Payload(JSON, write_json(plain).encode())
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(_explain_json(plain, error)) from error
+    def _done(self, payload: Payload) -> Payload:
         for codec in self._codecs:
             payload = _through(codec, codec.encode, payload)
         return payload
 
-    def _load(self, payload: Payload) -> object:
-        return _load(self._undo(payload) if self._codecs else payload)
-
-    def _undo(self, payload: Payload) -> Payload:
+    def _undone(self, payload: Payload) -> Payload:
         for codec in reversed(self._codecs):
             payload = _through(codec, codec.decode, payload)
         return payload
@@ -229,6 +281,13 @@ def _through(codec: PayloadCodec, step: Callable[[Payload], Payload], payload: P
 
 
 _JSON_SCALARS = frozenset({str, int, bool})
+
+
+def _dump(plain: object) -> bytes:
+    try:
+        return write_json(plain).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(_explain_json(plain, error)) from error
 
 
 def _load(payload: Payload) -> object:

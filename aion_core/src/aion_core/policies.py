@@ -153,7 +153,7 @@ class Limit:
     rate: Rate | None = attrs.field(default=None, kw_only=True, converter=_rate)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class ActivityOptions:
     """How the attempts of one activity call are made; recorded, so a change meets new calls only.
 

@@ -15,7 +15,7 @@ import cattrs
 
 from aion_core.codec import encode_event, from_micros, kind_of, to_micros
 from aion_core.codec.hooks import make_converter
-from aion_core.contracts import Append
+from aion_core.contracts import Append, Message, unreadable_message
 from aion_core.errors import StoreError
 from aion_core.history import WorkflowSummary
 from aion_core.ids import WorkflowId
@@ -25,6 +25,7 @@ __all__ = [
     "EventRow",
     "event_rows",
     "read_cursor",
+    "read_message",
     "read_row",
     "require_limit",
     "write_cursor",
@@ -53,10 +54,12 @@ def event_rows(append: Append) -> list[EventRow]:
 
     Raises:
         StoreError: it has other events than the next ones of its workflow, or one of them
-            has no stored form. It is to be refused with that.
+            has no stored form, or it has not as many changes as events. It is to be refused with
+            that.
     """
     workflow_id = append.workflow_id
     rows: list[EventRow] = []
+    instant, micros = None, 0
     for seq, event in enumerate(append.events, append.expected_seq + 1):
         if event.seq != seq or event.workflow_id != workflow_id:
             raise StoreError(
@@ -64,14 +67,24 @@ def event_rows(append: Append) -> list[EventRow]:
                 f"workflow {workflow_id!r} belongs; append a workflow's events in order"
             )
         try:
-            row = EventRow(seq, kind_of(event), to_micros(event.recorded_at), encode_event(event))
-            # Half a surrogate pair is text to Python and to JSON, but not to a file.
-            (workflow_id + row.data).encode()
+            if event.recorded_at is not instant:  # the events of a step have one in common
+                instant, micros = event.recorded_at, to_micros(event.recorded_at)
+            data = encode_event(event)
+            text = workflow_id + data
+            if not text.isascii():
+                # Half a surrogate pair is text to Python and to JSON, but not to a file.
+                text.encode()
+            # As `EventRow(…)`, which is a function around this one.
+            rows.append(tuple.__new__(EventRow, (seq, kind_of(event), micros, data)))
         except (TypeError, ValueError, KeyError) as error:
             raise StoreError(
                 f"event {seq} of workflow {workflow_id!r} cannot be stored: {error!r}"
             ) from error
-        rows.append(row)
+    if append.changes is not None and len(append.changes) != len(rows):
+        raise StoreError(
+            f"an append to workflow {workflow_id!r} has {len(rows)} events and "
+            f"{len(append.changes)} changes; give one for each, or None for all"
+        )
     return rows
 
 
@@ -104,6 +117,21 @@ def read_row(cls: type[Row], text: str | bytes) -> Row:
         raise StoreError(
             f"a stored {cls.__name__} cannot be read: {error}; restore the store from a back-up"
         ) from error
+
+
+def read_message(text: str | bytes) -> Message:
+    """The message that `write_row` was given, or what is left of it: for `EventStore.messages`."""
+    try:
+        return read_row(Message, text)
+    except StoreError as error:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        named = found if isinstance(found, dict) else {}
+        return unreadable_message(
+            named.get("message_id"), named.get("kind"), named.get("target"), error
+        )
 
 
 @functools.cache

@@ -31,6 +31,9 @@ ASK_AGAIN_S = 5.0
 PATIENCE_S = 5.0
 """Seconds after which a loop is left behind that does not come round."""
 
+STUBBORN_S = 3 * ASK_AGAIN_S
+"""Seconds after which an engine that stops leaves a call behind. Asked three times, it goes on."""
+
 
 class AsyncioLoop:
     """Owns the loop and its thread. All methods are for the task's side, in trio's thread."""
@@ -39,6 +42,7 @@ class AsyncioLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._calls: set[_Call[Any]] = set()
+        self._is_stopping = False
 
     @property
     def is_busy(self) -> bool:
@@ -83,7 +87,8 @@ class AsyncioLoop:
         """Call an async function there, in a copy of this task's context, and wait for its end.
 
         Being cancelled, it cancels the function and waits until that has ended. What it returns
-        then is returned; what it raises then, other than the cancellation, is raised.
+        then is returned; what it raises then, other than the cancellation, is raised. Only an
+        engine that stops does not wait for ever.
 
         Args:
             began: called in the loop's thread when the function begins; must not block.
@@ -102,31 +107,41 @@ class AsyncioLoop:
                     raise
         finally:
             self._calls.discard(call)
+            call.stop_alarms()
         return call.outcome()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """For the length of the block it may be called; then its thread ends."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hear_of_the_stop, name="aion asyncio stop")
+            try:
+                yield
+            finally:
+                nursery.cancel_scope.cancel()
+                if self._thread is not None:
+                    # Bounded: who does not come round is left behind.
+                    with trio.CancelScope(shield=True):
+                        await self._end(self._thread)
+
+    async def _hear_of_the_stop(self) -> None:
+        """Be cancelled with the engine, whose calls are so, too."""
         try:
-            yield
+            await trio.sleep_forever()
         finally:
-            if self._thread is not None:
-                # Bounded: who does not come round is left behind.
-                with trio.CancelScope(shield=True):
-                    await self._end(self._thread)
+            self._is_stopping = True
+            for call in self._calls:
+                call.set_alarm(STUBBORN_S, call.leave)
 
     async def _cancel(self, loop: asyncio.AbstractEventLoop, call: _Call[Any]) -> None:
         """Ask it to stop, and wait; only a loop that stands still is not waited for."""
         loop.call_soon_threadsafe(call.cancel)
-        impatience = threading.Timer(PATIENCE_S, call.give_up)
-        impatience.daemon = True
-        impatience.start()
-        try:
-            # Bounded by the activity itself, as for one on the engine's own loop.
-            with trio.CancelScope(shield=True):
-                await call.heard_of.wait()
-        finally:
-            impatience.cancel()
+        call.set_alarm(PATIENCE_S, call.give_up)
+        if self._is_stopping:
+            call.set_alarm(STUBBORN_S, call.leave)
+        # Bounded by the activity itself, as for one on the engine's own loop, until that stops.
+        with trio.CancelScope(shield=True):
+            await call.heard_of.wait()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -180,11 +195,12 @@ class _Call(Generic[R]):
         self._name = name
         self._token = trio.lowlevel.current_trio_token()
         self._is_asked = False
+        self._alarms: list[threading.Timer] = []
         self._error: BaseException | None = None
         self._result: list[R] = []
 
     def begin(self) -> None:
-        """In the loop's thread, as all that follows but `give_up` and `outcome`."""
+        """In the loop's thread, as `cancel`."""
         loop = asyncio.get_running_loop()
         self.task = loop.create_task(self._run(), name=self._name, context=self.context)
         self.task.add_done_callback(self._end)
@@ -201,6 +217,25 @@ class _Call(Generic[R]):
         if not self._is_asked:
             logger.warning("%s is left behind: its asyncio loop stands still", self._name)
             self._tell(self.heard_of.set)
+
+    def leave(self) -> None:
+        """From a thread: do not wait for what does not want to stop."""
+        logger.warning("%s is left behind: it goes on although it was cancelled", self._name)
+        self._tell(self.heard_of.set)
+
+    def set_alarm(self, seconds: float, function: Callable[[], None]) -> None:
+        """Have something called, unless it is over before: by a thread, as loops may stand still
+        or be ahead of the time.
+        """
+        alarm = threading.Timer(seconds, function)
+        alarm.daemon = True
+        self._alarms.append(alarm)
+        alarm.start()
+
+    def stop_alarms(self) -> None:
+        """It is over."""
+        for alarm in self._alarms:
+            alarm.cancel()
 
     def outcome(self) -> R:
         """What it returned, or raises what it raised."""

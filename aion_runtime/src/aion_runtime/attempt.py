@@ -24,29 +24,34 @@ from aion_runtime.time_limits import TimeLimits
 __all__ = ["Attempt", "Surroundings"]
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Surroundings:
     """What an engine has for its activities.
 
     Attributes:
+        converter: reads their input and writes their results.
+        delays: watches their time limits.
+        keep: takes the details of a heartbeat, in the event loop's thread.
         asyncio_loop: for those that need one.
         resources: what they share.
         asyncio_was_kept: has the asyncio loop stood still within the last so many seconds?
+        token: of the event loop.
     """
 
+    converter: PayloadConverter
+    delays: Alarms[float]
+    keep: Callable[[Attempt, Payload], None]
     asyncio_loop: AsyncioLoop
     resources: Resources
     asyncio_was_kept: Callable[[float], bool]
+    token: trio.lowlevel.TrioToken
 
 
 class Attempt(ActivityAttempt):
     """What an executor is given, and what the attempt manager knows besides.
 
-    Made in the task that runs it, or in the event loop's thread at least.
-
     Args:
         former: how the attempt before it failed.
-        keep: takes the details of a heartbeat, in the event loop's thread.
         surroundings: what the engine has for its activities.
         slot: what it holds of its limits; None when it has none.
 
@@ -63,23 +68,19 @@ class Attempt(ActivityAttempt):
 
     def __init__(
         self,
-        *,
         info: ActivityInfo,
         scheduled: ActivityScheduled,
-        former: ActivityFailed | None,
         definition: Activity[..., Any],
-        converter: PayloadConverter,
-        delays: Alarms[float],
-        keep: Callable[[Attempt, Payload], None],
         surroundings: Surroundings,
+        *,
+        former: ActivityFailed | None = None,
         slot: Slot | None = None,
     ) -> None:
         self.info = info
         self.definition = definition
         self.input = scheduled.input
-        self.options = scheduled.options
-        self.converter = converter
-        self.cancel_scope = trio.CancelScope()
+        self.options = options = scheduled.options
+        self.converter = surroundings.converter
         self.resources = surroundings.resources
         self.last_heartbeat = None if former is None else former.heartbeat
         self.scheduled = scheduled
@@ -88,16 +89,21 @@ class Attempt(ActivityAttempt):
         self.dropped = False
         self.timed_out: AttemptFailed | None = None
         self.ended = False
-        self._former = former
-        self._delays = delays
-        self._keep = keep
-        self._surroundings = surroundings
         self.slot = slot
-        self._limits = TimeLimits(
-            self.options, info.activity_type, delays, self._time_out, self._could_speak
-        )
+        self._former = former
+        self._surroundings = surroundings
+        self._limits: TimeLimits | None = None
+        if options.start_to_close is not None or options.heartbeat_timeout is not None:
+            self._limits = TimeLimits(
+                options,
+                info.activity_type,
+                surroundings.delays,
+                self._time_out,
+                self._could_speak,
+            )
         self._grace: Alarm | None = None
-        self._token = trio.lowlevel.current_trio_token()
+        self._has_entered = False
+        self._is_cancelled = False
 
     @property
     def number(self) -> int:
@@ -112,7 +118,7 @@ class Attempt(ActivityAttempt):
     @property
     def silence(self) -> AttemptFailed | None:
         """How it has failed because it kept its event loop and was silent for too long."""
-        blame = self._limits.blame
+        blame = None if self._limits is None else self._limits.blame
         return None if blame is None else AttemptFailed(blame)
 
     def keeps_its_loop(self, seconds: float, stack: Callable[[], str]) -> bool:
@@ -120,7 +126,8 @@ class Attempt(ActivityAttempt):
 
         True once.
         """
-        return not self.ended and self._limits.keeps_loop(seconds, stack)
+        limits = self._limits
+        return limits is not None and not self.ended and limits.keeps_loop(seconds, stack)
 
     async def call_on_asyncio(
         self, function: Callable[..., Coroutine[Any, Any, object]], arguments: Mapping[str, object]
@@ -136,21 +143,29 @@ class Attempt(ActivityAttempt):
             self.slot.hold_back()
 
     def began(self) -> None:
-        if not self._limits.are_set and self.slot is None:
+        if self._limits is None and self.slot is None:
             return
         if trio.lowlevel.in_trio_run():
             self.start_clock()
         else:
-            trio.from_thread.run_sync(self.start_clock, trio_token=self._token)
+            trio.from_thread.run_sync(self.start_clock, trio_token=self._surroundings.token)
 
     def heartbeat(self, details: Payload) -> None:
         if trio.lowlevel.in_trio_run():
             self._take_heartbeat(details)
         else:
-            self._limits.announce()
+            if self._limits is not None:
+                self._limits.announce()
             # A thread that was left behind may outlive the event loop: then nobody hears it.
             with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._take_heartbeat, details)
+                self._surroundings.token.run_sync_soon(self._take_heartbeat, details)
+
+    def enter(self, scope: trio.CancelScope) -> None:
+        """Its executor is about to be called, in a scope that is its own until it has ended."""
+        self.cancel_scope = scope
+        self._has_entered = True
+        if self._is_cancelled:
+            scope.cancel()
 
     def end(self) -> None:
         """Its executor has been left: no time runs, and what it still says is of no attempt."""
@@ -163,19 +178,21 @@ class Attempt(ActivityAttempt):
     def start_clock(self) -> None:
         """The time it may take, and may be silent, runs from now."""
         if not self.ended:
-            self._limits.start()
+            if self._limits is not None:
+                self._limits.start()
             if self.slot is not None:
                 self.slot.begin()
 
     def stop_clock(self) -> None:
         """No time runs; it has ended, or waits."""
-        self._limits.stop()
+        if self._limits is not None:
+            self._limits.stop()
 
     def request_cancel(self) -> None:
         """Ask it to stop. A thread is asked when it asks itself: what it did is waited for."""
         self.wanted = False
         if self.definition.is_async:
-            self.cancel_scope.cancel()
+            self._cancel()
 
     def run_out(self) -> None:
         """The time for all attempts of its activity is over: it is ended, and none follows."""
@@ -193,7 +210,8 @@ class Attempt(ActivityAttempt):
     def give_grace(self, grace: float, give_up: Callable[[], None]) -> None:
         """Have ``give_up`` called unless it has ended, or is dropped, in so many seconds."""
         if not self.ended:
-            self._grace = self._delays.set(self._delays.now() + grace, give_up)
+            delays = self._surroundings.delays
+            self._grace = delays.set(delays.now() + grace, give_up)
 
     def _stop_grace(self) -> None:
         if self._grace is not None:
@@ -202,7 +220,7 @@ class Attempt(ActivityAttempt):
 
     def _began_on_asyncio(self) -> None:
         # Unlike a thread of its own that loop must not wait: others are on it.
-        self._token.run_sync_soon(self.start_clock)
+        self._surroundings.token.run_sync_soon(self.start_clock)
 
     def _could_speak(self, seconds: float) -> bool:
         is_on_asyncio = not self.is_in_thread and self.definition.loop == "asyncio"
@@ -212,14 +230,22 @@ class Attempt(ActivityAttempt):
         # Else it would pass for one of the next attempt, or of another run's activity.
         if self.ended:
             return
-        self._limits.hear()
+        if self._limits is not None:
+            self._limits.hear()
         # Nor is what it says kept when nobody wants it any more: its call is over.
         if not self.dropped:
             self.details = details
-            self._keep(self, details)
+            self._surroundings.keep(self, details)
 
     def _time_out(self, failure: Failure, *, is_final: bool = False) -> None:
         """End it because it takes too long; a thread is left behind, its result dropped."""
-        if not self.ended and not self.cancel_scope.cancel_called:
+        if not self.ended and not self._is_cancelled:
             self.timed_out = AttemptFailed(failure, is_final)
-            self.cancel_scope.cancel()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        # Once it has ended the scope is another one's.
+        if not self.ended:
+            self._is_cancelled = True
+            if self._has_entered:
+                self.cancel_scope.cancel()

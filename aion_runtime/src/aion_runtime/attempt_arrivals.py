@@ -7,10 +7,14 @@ from aion_core.history import ActivityRow
 from aion_core.ids import RunId
 from aion_core.machine.arrivals import ActivityOutcome, AttemptFailed, AttemptStart, Redelivery
 from aion_core.machine.run import Run
+from aion_core.making import maker
 from aion_runtime.attempt import Attempt
 from aion_runtime.executing import AttemptOutcome
 
 __all__ = ["ending_of", "out_of_time", "outcome_of", "redelivery_of", "run_id_of", "start_of"]
+
+
+_activity_outcome = maker(ActivityOutcome)
 
 
 def run_id_of(run: Run) -> RunId:
@@ -41,7 +45,7 @@ def start_of(row: ActivityRow) -> AttemptStart:
 
 def ending_of(attempt: Attempt, outcome: AttemptOutcome) -> ActivityOutcome:
     """How an attempt has ended."""
-    return ActivityOutcome(
+    return _activity_outcome(
         run_id=attempt.info.run_id,
         activity_id=attempt.info.activity_id,
         scheduled_seq=attempt.scheduled.seq,

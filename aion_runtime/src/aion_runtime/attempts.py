@@ -22,7 +22,7 @@ from aion_core.machine.arrivals import (
 )
 from aion_core.machine.judging import MAX_DELIVERIES
 from aion_core.machine.run import Run
-from aion_core.payloads import PayloadConverter
+from aion_core.making import maker
 from aion_runtime.alarms import Alarms
 from aion_runtime.attempt import Attempt, Surroundings
 from aion_runtime.attempt_arrivals import (
@@ -34,13 +34,16 @@ from aion_runtime.attempt_arrivals import (
     start_of,
 )
 from aion_runtime.clock import Clock
+from aion_runtime.crew import Crew, Duty
 from aion_runtime.entries import Entry, Stage
-from aion_runtime.executing import execute, word_for
+from aion_runtime.executing import AttemptOutcome, word_for
 from aion_runtime.heartbeats import Heartbeats
 from aion_runtime.observing import Observers
 from aion_runtime.turns import Turns
 
 __all__ = ["AttemptManager"]
+
+_activity_info = maker(ActivityInfo)
 
 Suspect = tuple[WorkflowId, ActivityId]
 """An activity whose attempt was under way in several processes that were killed."""
@@ -52,7 +55,6 @@ class AttemptManager:
     Args:
         nursery: where they run.
         executor: what really runs them.
-        delays: watches their time limits.
         post: takes an arrival for a workflow.
         wake: has a workflow loaded, and so everything considered that it needs.
         heartbeats: keeps what they say while they run.
@@ -70,10 +72,8 @@ class AttemptManager:
         self,
         nursery: trio.Nursery,
         executor: LiveExecutor,
-        converter: PayloadConverter,
         clock: Clock,
         alarms: Alarms[datetime],
-        delays: Alarms[float],
         post: Callable[[WorkflowId, Arrival], None],
         wake: Callable[[WorkflowId], None],
         heartbeats: Heartbeats,
@@ -83,12 +83,9 @@ class AttemptManager:
         *,
         after_crash: bool,
     ) -> None:
-        self._nursery = nursery
-        self._executor = executor
-        self._converter = converter
+        self._crew = Crew(nursery, executor, heartbeats, self._ended)
         self._clock = clock
         self._alarms = alarms
-        self._delays = delays
         self._post = post
         self._wake = wake
         self._heartbeats = heartbeats
@@ -174,6 +171,7 @@ class AttemptManager:
         elif row.held:
             return  # until an operator says what is to become of it
         elif row.next_attempt_at is not None and row.next_attempt_at > self._clock.now():
+            self.turns.give_back(entry, activity_id)
             self._plan(entry, row)
         elif self._accepting:
             if inherited is not None and self._waits_for_its_turn(entry, inherited, row):
@@ -215,13 +213,16 @@ class AttemptManager:
         is_over |= entry.run is None or activity_id not in entry.run.projection.activities
         deadline = entry.deadlines.pop(activity_id, None) if is_over else None
         self._heartbeats.forget(entry.workflow_id, activity_id, is_over=is_over)
-        suspect = entry.workflow_id, activity_id
-        self._suspects.pop(suspect, None)
-        if suspect == self._tried:
-            self._try_next_suspect()
-        for alarm in (entry.planned.pop(activity_id, None), deadline):
-            if alarm is not None:
-                alarm.cancel()
+        if self._tried is not None:
+            suspect = entry.workflow_id, activity_id
+            self._suspects.pop(suspect, None)
+            if suspect == self._tried:
+                self._try_next_suspect()
+        planned = entry.planned.pop(activity_id, None)
+        if planned is not None:
+            planned.cancel()
+        if deadline is not None:
+            deadline.cancel()
 
     def stop_all(self, entry: Entry) -> None:
         """The run has ended: nobody wants the outcomes any more."""
@@ -335,20 +336,17 @@ class AttemptManager:
         is_limited: bool,
     ) -> None:
         attempt = Attempt(
-            info=ActivityInfo(
+            _activity_info(
                 workflow_id=entry.workflow_id,
                 run_id=run_id_of(run),
                 activity_id=row.activity_id,
                 activity_type=row.activity_type,
                 attempt=row.attempt,
             ),
-            scheduled=scheduled,
+            scheduled,
+            cast("Activity[..., Any]", definition),
+            self._surroundings,
             former=run.former_of(row),
-            definition=cast("Activity[..., Any]", definition),
-            converter=self._converter,
-            delays=self._delays,
-            keep=self._heartbeats.keep,
-            surroundings=self._surroundings,
             slot=self.turns.take(entry, row.activity_id) if is_limited else None,
         )
         # What an attempt has said that failed is in its failure; what one has said that a former
@@ -361,28 +359,24 @@ class AttemptManager:
         if planned is not None:
             planned.cancel()  # an operator did not want to wait for its time
         self._count += 1
-        name = f"activity {row.activity_type} of {entry.workflow_id}"
-        self._nursery.start_soon(self._run, entry, attempt, is_informed, name=name)
+        began_at = self._clock.monotonic() if self._observers else 0.0
+        self._crew.begin(Duty(entry, attempt, is_informed, began_at))
 
-    @trio.lowlevel.enable_ki_protection
-    async def _run(self, entry: Entry, attempt: Attempt, is_informed: bool) -> None:
-        began_at = self._clock.monotonic()
-        try:
-            outcome = await execute(
-                self._executor, self._heartbeats, attempt, is_informed=is_informed
-            )
-        finally:
-            attempt.end()
-            self._count -= 1
-            if not self._count:
-                self._idle.set()
+    def _ended(self, duty: Duty, outcome: AttemptOutcome | None) -> None:
+        attempt = duty.attempt
+        attempt.end()
+        self._count -= 1
+        if not self._count:
+            self._idle.set()
+        if outcome is None:
+            return
         if self._observers:
-            took = self._clock.monotonic() - began_at
+            took = self._clock.monotonic() - duty.began_at
             word = word_for(attempt, outcome)
             self._observers.attempted(ActivityAttempted(attempt.info, word, took))
         # The attempt stays among the running ones until its outcome is recorded: an entry
         # that is loaded again meanwhile must not begin it a second time.
-        self._post(entry.workflow_id, ending_of(attempt, outcome))
+        self._post(duty.entry.workflow_id, ending_of(attempt, outcome))
         if attempt.slot is not None:
             attempt.slot.pass_on()
 

@@ -48,7 +48,7 @@ from aion_runtime.endings import failure_of, why_update_failed
 from aion_runtime.explaining import Explanation, explain_run
 from aion_runtime.following import Followed
 from aion_runtime.handles import WorkflowHandle
-from aion_runtime.ports import Port
+from aion_runtime.ports import BEGUN_QUERY, Port
 
 __all__ = ["Client"]
 
@@ -231,7 +231,12 @@ class Client(EngineView):
             found: list[Wait] = self._converter.decode(answer, list[Wait])
             return found
 
-        return await explain_run(self._open_store(), workflow_id, self._clock.now(), waits)
+        async def begun() -> Sequence[str]:
+            answer = await self._port.ask(workflow_id, BEGUN_QUERY, patience=EXPLAIN_PATIENCE_S)
+            found: list[str] = self._converter.decode(answer, list[str])
+            return found
+
+        return await explain_run(self._open_store(), workflow_id, self._clock.now(), waits, begun)
 
     async def _read_history(self, workflow_id: WorkflowId) -> Sequence[e.HistoryEvent]:
         """All events of a workflow. Raises `WorkflowNotFoundError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 from aion_core.authoring.workflows import Workflow
@@ -11,13 +12,14 @@ from aion_core.contracts import Answer, EventStore, Message
 from aion_core.errors import (
     EngineStoppedError,
     NoAnswerError,
+    StoreError,
     StoreUnavailableError,
     WorkflowNotFoundError,
     WorkflowStuckError,
 )
 from aion_core.events import HistoryEvent, UpdateCompleted, UpdateFailed
-from aion_core.history import WorkflowSummary
-from aion_core.ids import WorkflowId
+from aion_core.history import RunProjection, WorkflowSummary
+from aion_core.ids import START_TIMER, WorkflowId
 from aion_core.machine.arrivals import (
     Arrival,
     RetryRequest,
@@ -168,10 +170,20 @@ class ClientPort(Port):
             if answer is not None:
                 return answer
             if waited >= limit:
-                raise NoAnswerError(what, message.target, limit)
+                begins_at = await self._begin_of(message) if message.kind == "update" else None
+                raise NoAnswerError(what, message.target, limit, begins_at)
             await self._clock.nap(nap)
             waited += nap
         raise AssertionError("naps have no end")
+
+    async def _begin_of(self, message: Message) -> datetime | None:
+        """When the workflow of an update begins; None when it has, or that cannot be told."""
+        try:
+            history = await self.open_store().read_history(message.target)
+        except StoreError:
+            return None
+        timer = RunProjection(message.target, history).timers.get(START_TIMER)
+        return None if timer is None else timer.fire_at
 
     async def _found(self, look: Callable[[], Awaitable[T | None]], longest: float) -> T:
         """Look again and again, until something is found."""

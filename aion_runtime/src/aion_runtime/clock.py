@@ -78,6 +78,10 @@ class WorkSlice:
         """Should others have their turn?"""
         return time.perf_counter() >= self._end
 
+    def renew(self) -> None:
+        """Begin the next slice: while this work waited for something, others had their turn."""
+        self._end = time.perf_counter() + self._seconds
+
     async def give_way(self) -> bool:
         """When the slice is used up, let others go on, and then the next slice begins: True.
 

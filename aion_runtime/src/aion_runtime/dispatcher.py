@@ -1,12 +1,12 @@
 """The dispatcher: takes arrivals to their runs, and is the only writer of every live run.
 
-One loop: take the runs that have arrivals, step each (no I/O), append all steps in one
-transaction, and only then act on them. While one batch is being written the next gathers.
+Its loops take the runs that have arrivals, step each (no I/O), append all steps in one transaction,
+and only then act on them. While one batch is being written the next is stepped, or gathers. A run
+is in one of them at a time.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,6 @@ from datetime import datetime
 import attrs
 import trio
 
-from aion_core import events as e
 from aion_core.contracts import Message, StoreWriter
 from aion_core.errors import (
     ActivityNotHeldError,
@@ -26,8 +25,8 @@ from aion_core.errors import (
     WorkflowClosedError,
     WorkflowStuckError,
 )
-from aion_core.history.statuses import CLOSED_BY
-from aion_core.ids import START_TIMER, WorkflowId
+from aion_core.events import HistoryEvent
+from aion_core.ids import START_TIMER, ActivityId, WorkflowId
 from aion_core.machine.arrivals import (
     Arrival,
     AttemptStart,
@@ -36,8 +35,8 @@ from aion_core.machine.arrivals import (
     StartRequest,
     TimerDue,
 )
-from aion_core.machine.run import LATER, Refusal, Run, Step
-from aion_core.machine.updates import unanswered
+from aion_core.machine.run import Run, Step
+from aion_core.making import maker
 from aion_core.payloads import Payload
 from aion_runtime.admission import Admission
 from aion_runtime.answers import Answers
@@ -46,21 +45,32 @@ from aion_runtime.attempts import AttemptManager
 from aion_runtime.clock import Clock
 from aion_runtime.closings import Closings
 from aion_runtime.custody import Custody
+from aion_runtime.effects import Effects
 from aion_runtime.entries import Entry, Mail, Receipt, Stage
 from aion_runtime.holding import Holder
 from aion_runtime.in_hand import InHand
-from aion_runtime.letters import arrival_in, is_kept_signal, outgoing_message
+from aion_runtime.letters import (
+    arrival_in,
+    is_kept_signal,
+    outgoing_message,
+    report_unreadable,
+)
 from aion_runtime.observing import Observers
 from aion_runtime.replay_check import ReplayCheck
 from aion_runtime.residents import Residents
-from aion_runtime.saying import say
 from aion_runtime.timers import due_of
 from aion_runtime.waking import Waker
-from aion_runtime.writing import Stepped, answers_to, is_undue, write_steps
+from aion_runtime.writing import Stepped, answers_to, write_steps
 
-__all__ = ["Dispatcher"]
+__all__ = ["LOOPS", "Dispatcher"]
 
-logger = logging.getLogger("aion_runtime")
+_mail = maker(Mail)
+
+LOOPS = 1
+"""While what one loop has decided is being written, the other one decides."""
+
+STEPS_AT_ONCE = 64
+"""So many runs are stepped before they are written, if there are more."""
 
 
 class Dispatcher:
@@ -122,6 +132,16 @@ class Dispatcher:
         """Say who acts on what has been recorded. Called once, before the loops run."""
         self._attempts = attempts
         self._arm_timer = arm_timer
+        self._effects = Effects(
+            self._admission,
+            self._in_hand,
+            self.closings,
+            self.answers,
+            self._observers,
+            self.deliver,
+            attempts,
+            arm_timer,
+        )
         self._holder.connect(attempts, self._admission.held)
         self._admission.connect(self.fire)
         self._waker.connect(self._take_over, self.deliver, self._in_hand.settle)
@@ -135,7 +155,7 @@ class Dispatcher:
         self, workflow_id: WorkflowId, arrival: Arrival, receipt: Receipt | None = None
     ) -> None:
         """Hand an arrival over; it is taken in one of the next steps of its workflow."""
-        self._post(workflow_id, Mail(arrival, receipt))
+        self._post(workflow_id, _mail(arrival, receipt))
 
     def deliver(self, message: Message, arrival: Arrival | None = None) -> None:
         """Hand over what a message brings, once; the message is consumed with it.
@@ -148,9 +168,9 @@ class Dispatcher:
         try:
             arrival = arrival or arrival_in(message)
         except CorruptHistoryError as error:
-            logger.error("a message is left where it is: %s", error)
+            report_unreadable(message, error)
             return
-        is_asked = message.source is None and not is_kept_signal(message)
+        is_asked = message.source is None and not is_kept_signal(message, arrival)
         self._post(message.target, Mail(arrival, None, message.message_id, is_asked))
 
     async def ask(self, workflow_id: WorkflowId, query: str) -> Payload | None:
@@ -206,7 +226,7 @@ class Dispatcher:
         if entry.stage is Stage.STUCK:
             return False
         if due.started_seq not in entry.due_timers:
-            entry.due_timers.add(due.started_seq)
+            entry.due_timers[due.started_seq] = None
             self.post(workflow_id, due)
         return True
 
@@ -215,6 +235,10 @@ class Dispatcher:
         entry = self._residents.entry_of(workflow_id)
         if entry.stage is Stage.COLD:
             self._waker.queue(entry)
+
+    def begun(self, workflow_id: WorkflowId) -> list[ActivityId]:
+        """The activities of a workflow whose attempt has begun and has no recorded outcome."""
+        return list(self._residents.entry_of(workflow_id).running)
 
     async def settled(self) -> None:
         """Return when nothing waits to be loaded, stepped or written any more."""
@@ -239,15 +263,18 @@ class Dispatcher:
         self.answers.end(error)
 
     async def run(self) -> None:
-        """Step and write, for ever."""
+        """Step and write, for ever; several loops may do so at once."""
         while True:
             while self._ready:
-                batch = tuple(self._ready)
-                self._ready.clear()
-                await self._step(batch)
+                await self._step(self._take_ready())
             self._residents.rested()
-            self._has_ready = trio.Event()
+            if self._has_ready.is_set():
+                self._has_ready = trio.Event()
             await self._has_ready.wait()
+
+    def _take_ready(self) -> list[Entry]:
+        ready = self._ready
+        return [ready.popleft() for _ in range(min(len(ready), STEPS_AT_ONCE))]
 
     def _queue_step(self, entry: Entry) -> None:
         self._residents.used(entry)
@@ -266,7 +293,9 @@ class Dispatcher:
         ]
         stepped, entry.doubted = entry.doubted, None
         if stepped is not None:
-            self._adopt(stepped)
+            taken = {id(mail) for mail in stepped.mails}
+            entry.mailbox = [mail for mail in entry.mailbox if id(mail) not in taken]
+            self._effects.adopt(stepped)
         self._admission.found(entry.workflow_id, run)
         self._attempts.resume(entry)
         now = self._clock.now()
@@ -277,28 +306,8 @@ class Dispatcher:
                 self.fire(entry.workflow_id, due_of(timer))
         self._go_on(entry, run)
 
-    def _adopt(self, stepped: Stepped) -> None:
-        """A step is durable after all: who waits for what it did is told.
-
-        What else follows from it is found in the history, and in the messages of the store.
-        """
-        entry = stepped.entry
-        taken = {id(mail) for mail in stepped.mails}
-        entry.mailbox = [mail for mail in entry.mailbox if id(mail) not in taken]
-        self._observers.committed(stepped.step.events)
-        for event in stepped.step.events:
-            self._tell(event)
-            if isinstance(event, e.ActivityStarted):
-                self._attempts.turns.note(entry, event.activity_id)
-        for mail, refusal in zip(stepped.mails, stepped.step.refusals, strict=True):
-            self._settle(entry, mail, refusal)
-        say(stepped.lines, entry.workflow_id)
-
-    def _announce_end(self, workflow_id: WorkflowId, terminal: e.HistoryEvent) -> None:
-        self._admission.ended(workflow_id)
-        self.closings.announce(workflow_id, terminal)
-        closed = unanswered(workflow_id, CLOSED_BY[type(terminal)].value)
-        self.answers.fail(workflow_id, closed)
+    def _announce_end(self, workflow_id: WorkflowId, terminal: HistoryEvent) -> None:
+        self._effects.announce_end(workflow_id, terminal)
 
     def _go_on(self, entry: Entry, run: Run) -> None:
         """After a load or a step: queue the entry again, leave it in memory, or let it go."""
@@ -350,14 +359,13 @@ class Dispatcher:
     def _decide(self, entry: Entry, stepped: list[Stepped]) -> None:
         run = entry.run
         assert run is not None
-        if any(isinstance(mail.arrival, StartRequest) for mail in entry.mailbox):
-            entry.mailbox[:0] = self._in_hand.take_postponed(entry.workflow_id)
+        if run.projection.summary is None:
+            self._prepare_start(entry)
         mails = entry.take_mail()
-        if self._admission.is_on and run.projection.summary is None:
-            mails = [self._admitted(entry.workflow_id, mail) for mail in mails]
+        now = self._clock.now()
         entry.stage = Stage.WRITING
         try:
-            step = run.step((mail.arrival for mail in mails), self._clock.now())
+            step = run.step([mail.arrival for mail in mails], now)
         except (Exception, SystemExit) as error:  # whatever is wrong here, the other runs go on
             self._holder.hold(entry, mails, error)
         except BaseException:
@@ -366,17 +374,27 @@ class Dispatcher:
         else:
             for index, mail in enumerate(mails):
                 # Tried again, the run may have nothing more to be retried, or have ended.
-                is_moot = isinstance(
+                if mail.frees and isinstance(
                     step.refusals[index], ActivityNotHeldError | WorkflowClosedError
-                )
-                if mail.frees and is_moot:
+                ):
                     step.refusals[index] = None
-            posts = [
-                outgoing_message(entry.workflow_id, each, self._clock.now())
-                for each in step.outgoing
-            ]
-            answers = answers_to(entry.workflow_id, run, mails, step, self._clock.now())
-            stepped.append(Stepped(entry, mails, step, posts, answers, run.take_log_lines()))
+            stepped.append(
+                Stepped(
+                    entry,
+                    mails,
+                    step,
+                    [outgoing_message(entry.workflow_id, each, now) for each in step.outgoing],
+                    answers_to(entry.workflow_id, run, mails, step, now),
+                    run.take_log_lines(),
+                )
+            )
+
+    def _prepare_start(self, entry: Entry) -> None:
+        """The workflow does not exist yet: what it has waited with, and whether it has to wait."""
+        if any(isinstance(mail.arrival, StartRequest) for mail in entry.mailbox):
+            entry.mailbox[:0] = self._in_hand.take_postponed(entry.workflow_id)
+        if self._admission.is_on:
+            entry.mailbox = [self._admitted(entry.workflow_id, mail) for mail in entry.mailbox]
 
     def _admitted(self, workflow_id: WorkflowId, mail: Mail) -> Mail:
         """A start that finds no room waits, and is recorded so."""
@@ -395,97 +413,11 @@ class Dispatcher:
         assert run is not None
         entry.failures = 0
         entry.stage = Stage.IDLE
-        postponed, entry.postponed = entry.postponed, []
-        if stepped.step.events:
-            self._observers.committed(stepped.step.events)
-        for event in self._of_newest_run(entry, stepped.step.events):
-            self._act_on(entry, event)
-        for activity_id in postponed:
-            self._attempts.consider(entry, activity_id)
-        for mail, refusal in zip(stepped.mails, stepped.step.refusals, strict=True):
-            self._settle(entry, mail, refusal)
-        for message in stepped.posts:
-            self.deliver(message)
-        say(stepped.lines, entry.workflow_id)
-        for name, error in run.take_dropped_signals():
-            logger.warning(
-                "workflow %r dropped a signal %r that fits no receiver: %s",
-                entry.workflow_id,
-                name,
-                error,
-            )
+        self._effects.of(stepped)
         if problem is None:
             self._go_on(entry, run)
         else:
             self._holder.hold(entry, [], problem)
-
-    def _of_newest_run(
-        self, entry: Entry, events: Sequence[e.HistoryEvent]
-    ) -> Sequence[e.HistoryEvent]:
-        """Leave out what a run did that was continued: its activities have the ids of the next."""
-        for index in reversed(range(len(events))):
-            if isinstance(events[index], e.WorkflowContinuedAsNew):
-                self._attempts.stop_all(entry)
-                for event in events[:index]:
-                    self._tell(event)
-                return events[index + 1 :]
-        return events
-
-    def _settle(self, entry: Entry, mail: Mail, refusal: Refusal) -> None:
-        """What became of an arrival is durable."""
-        if refusal is LATER:
-            entry.later.append(mail)
-            return
-        if isinstance(mail.arrival, TimerDue):
-            entry.due_timers.discard(mail.arrival.started_seq)
-        if mail.message_id is not None:
-            if is_undue(mail, refusal):
-                self._in_hand.postpone(entry.workflow_id, mail)
-            else:
-                self._in_hand.settle(mail.message_id)
-        if mail.receipt is not None:
-            mail.receipt.settle(refusal)
-
-    def _act_on(self, entry: Entry, event: e.HistoryEvent) -> None:
-        match event:
-            case e.ActivityScheduled() | e.ActivityCancelRequested():
-                self._attempts.consider(entry, event.activity_id)
-            case e.ActivityStarted():
-                self._attempts.delivered(entry, event.activity_id)
-            case e.ActivityFailed():
-                self._attempts.forget(entry, event.activity_id)
-                self._attempts.consider(entry, event.activity_id)
-            case e.ActivityCompleted() | e.ActivityCancelled():
-                self._attempts.forget(entry, event.activity_id)
-            case e.TimerStarted():
-                if event.timer_id == START_TIMER:
-                    self._waits_to_begin(entry)
-                self._arm_timer(event.fire_at)
-            case e.TimerFired() if event.timer_id == START_TIMER:
-                self._admission.began(entry.workflow_id, event.recorded_at)
-            case e.WorkflowStarted() if event.not_before is None:
-                self._admission.started(event)
-            case _:
-                self._tell(event)
-
-    def _waits_to_begin(self, entry: Entry) -> None:
-        run = entry.run
-        timer = None if run is None else run.projection.timers.get(START_TIMER)
-        # In the same step it may have ended, or begun.
-        if run is not None and timer is not None:
-            self._admission.waits(run, timer)
-
-    def _tell(self, event: e.HistoryEvent) -> None:
-        match event:
-            case e.UpdateCompleted() | e.UpdateFailed():
-                self.answers.announce(event)
-            case e.WorkflowFailed():
-                logger.warning(
-                    "workflow %r failed: %s: %s",
-                    event.workflow_id,
-                    event.error.type,
-                    event.error.message,
-                )
 
     def _roll_back(self, stepped: Stepped, error: StoreError | None) -> None:
         """The step did not become durable, or nobody knows: history will tell."""

@@ -25,7 +25,7 @@ from aion_runtime.closed_runs import ClosedRuns
 from aion_runtime.commit_bell import CommitBell
 from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.entries import Receipt
-from aion_runtime.ports import Port
+from aion_runtime.ports import BEGUN_QUERY, Port
 from aion_runtime.reception import Reception
 from aion_runtime.recorded_updates import recorded_update
 
@@ -111,6 +111,8 @@ class EnginePort(Port):
         summary = await self.open_store().read_summary(workflow_id)
         if summary is None:
             raise WorkflowNotFoundError(workflow_id)
+        if query == BEGUN_QUERY:
+            return self._converter.encode(self._dispatcher.begun(workflow_id), list[str])
         answer: Payload | None = None
         if not summary.status.is_closed:
             answer = await self._dispatcher.ask(workflow_id, query)

@@ -68,7 +68,7 @@ class EngineThread:
         **options: Unpack[EngineOptions],
     ) -> None:
         opening = open_engine(store, workflows=workflows, clock=clock, **options)
-        self._thread = TrioThread(opening, "engine")
+        self._thread = TrioThread(opening, "engine", blocks=True)
         self._engine: Engine | None = None
 
     def __enter__(self) -> Self:

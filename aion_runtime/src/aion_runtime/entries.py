@@ -126,7 +126,8 @@ class Entry:
     running: dict[ActivityId, Attempt] = attrs.Factory(dict)
     planned: dict[ActivityId, Alarm] = attrs.Factory(dict)
     deadlines: dict[ActivityId, Alarm] = attrs.Factory(dict)
-    due_timers: set[int] = attrs.Factory(set)
+    # Not a set, which takes 200 bytes even when it is empty.
+    due_timers: dict[int, None] = attrs.Factory(dict)
     postponed: list[ActivityId] = attrs.Factory(list)
     waiting: dict[ActivityId, Ticket[Candidate]] = attrs.Factory(dict)
     inherited: dict[ActivityId, ActivityRow] = attrs.Factory(dict)

@@ -15,40 +15,50 @@ from aion_runtime.attempt import Attempt
 from aion_runtime.executor import failed_by
 from aion_runtime.heartbeats import Heartbeats
 
-__all__ = ["AttemptOutcome", "execute", "word_for"]
+__all__ = [
+    "AttemptOutcome",
+    "call",
+    "outcome_by_cancelling",
+    "outcome_by_error",
+    "word_for",
+]
 
 AttemptOutcome: TypeAlias = AttemptCompleted | AttemptFailed | AttemptCancelled
 
 
-async def execute(
+async def call(
     executor: LiveExecutor, heartbeats: Heartbeats, attempt: Attempt, *, is_informed: bool
 ) -> AttemptOutcome:
-    """Every way in which an attempt can end becomes an outcome.
-
-    But one that the stopping engine releases is left by trio's Cancelled, to be made again by
-    whoever runs the workflow next.
+    """Call the executor, in the scope of the attempt. What it raises is raised.
 
     Args:
         is_informed: the attempt has what those before it have said.
     """
-    outcome: object = None
-    try:
-        with attempt.cancel_scope as scope:
-            if not is_informed:
-                last = await heartbeats.last(attempt)
-                attempt.last_heartbeat = attempt.last_heartbeat if last is None else last
-            attempt.start_clock()
-            outcome = await executor.run_activity(attempt)
-    except BaseException as error:
-        for_the_host = _for_the_host(error)
-        if for_the_host is not None:
-            raise for_the_host from None
-        if isinstance(error, Cancelled) and attempt.is_to_stop:
-            return attempt.timed_out or AttemptCancelled()
-        # Whatever else it is: an activity that calls sys.exit(), say, has failed.
-        return failed_by(error)
-    if not scope.cancelled_caught:
-        return attempt.silence or _checked(outcome, attempt)
+    if not is_informed:
+        last = await heartbeats.last(attempt)
+        attempt.last_heartbeat = attempt.last_heartbeat if last is None else last
+    attempt.start_clock()
+    outcome = await executor.run_activity(attempt)
+    return attempt.silence or _checked(outcome, attempt)
+
+
+def outcome_by_error(error: BaseException, attempt: Attempt) -> AttemptOutcome:
+    """What an error makes of the attempt that it has ended, once it has left the scope.
+
+    But that the engine stops, and Ctrl-C, are raised: an attempt that the stopping engine releases
+    is to be made again by whoever runs the workflow next.
+    """
+    for_the_host = _for_the_host(error)
+    if for_the_host is not None:
+        raise for_the_host from None
+    if isinstance(error, Cancelled) and attempt.is_to_stop:
+        return attempt.timed_out or AttemptCancelled()
+    # Whatever else it is: an activity that calls sys.exit(), say, has failed.
+    return failed_by(error)
+
+
+def outcome_by_cancelling(attempt: Attempt) -> AttemptOutcome:
+    """What becomes of an attempt that has left its scope because that was cancelled."""
     return attempt.timed_out or _checked(AttemptCancelled(), attempt)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from aion_core import events as e
-from aion_core.contracts import EventStore
+from aion_core.contracts import EventStore, UnreadableMessage
 from aion_core.errors import (
     NoAnswerError,
     QueryError,
@@ -32,6 +32,9 @@ __all__ = ["EngineState", "Explanation", "PendingFor", "explain_run"]
 
 AskWaits: TypeAlias = Callable[[], Awaitable[Sequence[Wait]]]
 """Asks an engine what the code of the run awaits. Raises `NoAnswerError` and what queries raise."""
+
+AskBegun: TypeAlias = Callable[[], Awaitable[Sequence[str]]]
+"""Asks an engine which activities have begun, by id. Raises the same."""
 
 OVERDUE = timedelta(seconds=2)
 """An engine at work is never so late."""
@@ -109,12 +112,18 @@ class Explanation:
 
 
 async def explain_run(
-    store: EventStore, workflow_id: WorkflowId, now: datetime, ask: AskWaits | None = None
+    store: EventStore,
+    workflow_id: WorkflowId,
+    now: datetime,
+    ask: AskWaits | None = None,
+    ask_begun: AskBegun | None = None,
 ) -> Explanation:
     """Find out what a workflow's newest run waits for.
 
     Args:
         ask: asks an engine; None explains by the store alone.
+        ask_begun: asks one that has answered, if an activity may be running; None cannot tell
+            whether it is, or waits for its turn.
 
     Raises:
         WorkflowNotFoundError: there is no such workflow.
@@ -128,7 +137,8 @@ async def explain_run(
         return _explanation(summary, history, now)
     asked = await _ask(ask, summary)
     facts = _Facts(workflow_id, history, now)
-    waits = [*facts.waits(), *[each async for each in _children(store, facts)]]
+    waits = await _with_begun(tuple(facts.waits()), asked, ask_begun)
+    waits += [each async for each in _children(store, facts)]
     waits.sort(key=lambda wait: (wait.next_at is None, wait.next_at or now))
     waits += _code_waits(asked.waits, history[-1].recorded_at, len(waits))
     messages, oldest = await _messages(store, workflow_id)
@@ -192,6 +202,23 @@ async def _ask(ask: AskWaits | None, summary: WorkflowSummary) -> _Asked:
         return _Asked("answered", stuck=error.reason)
     except QueryError:  # its code has not begun, or it has ended meanwhile
         return _Asked("answered")
+
+
+async def _with_begun(
+    waits: Sequence[PendingFor], asked: _Asked, ask_begun: AskBegun | None
+) -> list[PendingFor]:
+    """With what the engine says of activities of which no event tells whether they run."""
+    is_asked = asked.state == "answered" and any(wait.kind == "activity" for wait in waits)
+    if ask_begun is None or not is_asked:
+        return list(waits)
+    try:
+        begun = frozenset(await ask_begun())
+    except (NoAnswerError, StoreUnavailableError, WorkflowStuckError, QueryError):
+        return list(waits)  # it has stopped meanwhile, or is of a version that does not know
+    return [
+        attrs.evolve(wait, is_running=wait.id in begun) if wait.kind == "activity" else wait
+        for wait in waits
+    ]
 
 
 class _Facts:
@@ -317,6 +344,9 @@ async def _messages(
     async for stored in store.all_messages():
         message = stored.message
         if message.target == workflow_id and message.kind != "query":
+            if isinstance(message, UnreadableMessage):
+                found["unreadable"] += 1
+                continue  # no engine of this version takes it, so none is late
             found[message.kind] += 1
             oldest = oldest or message.posted_at
     return dict(found), oldest

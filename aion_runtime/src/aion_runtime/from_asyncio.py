@@ -27,6 +27,7 @@ from aion_core.authoring.signals import Signal
 from aion_core.authoring.updates import Update
 from aion_core.authoring.workflows import Workflow
 from aion_core.contracts import EVERYTHING, EventStore, FeedItem, RunFilter, RunPage
+from aion_core.errors import WorkflowUsageError
 from aion_core.events import HistoryEvent
 from aion_core.failures import Failure
 from aion_core.history import WorkflowSummary
@@ -286,7 +287,20 @@ class WorkflowHandle(Generic[R_co]):
 def _call(
     thread: TrioThread[Any], function: Callable[[Unpack[Ts]], Awaitable[R]], *args: *Ts
 ) -> asyncio.Future[R]:
+    thread.require_elsewhere()
+    _require_asyncio()
     return asyncio.wrap_future(thread.call(function, *args))
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise WorkflowUsageError(
+            "aion_runtime.from_asyncio is awaited on an event loop of asyncio, and none runs here; "
+            "under trio use aion_runtime.open_engine and open_client, without an event loop "
+            "aion_runtime.EngineThread"
+        ) from None
 
 
 @asynccontextmanager
@@ -294,6 +308,7 @@ async def _opened(
     thread: TrioThread[T], hurry_of: Callable[[T], Callable[[], object]] | None = None
 ) -> AsyncIterator[T]:
     """What the thread holds open, for a block that is cancelled if it ends before."""
+    _require_asyncio()
     task = asyncio.current_task()
     assert task is not None
     closed = asyncio.wrap_future(thread.closed)

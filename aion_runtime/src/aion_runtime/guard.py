@@ -129,16 +129,17 @@ _CONTEXT = _context()
 class _Host:
     """What an activation keeps from the code: trio's run context and asyncio's running loop."""
 
-    __slots__ = ("_context", "_loop", "_loops")
+    __slots__ = ("_context", "_loop", "_loops", "_present")
 
     def keep(self) -> None:
-        self._context = dict(_CONTEXT.__dict__)  # empty outside of a trio run
+        self._present = present = _CONTEXT.__dict__  # of this thread
+        self._context = present.copy()  # empty outside of a trio run
         # Imported by the workflow's module, or there is nothing to keep out.
         self._loops = loops = sys.modules.get("asyncio.events")
         self._loop = None if loops is None else loops._get_running_loop()
 
     def hide(self) -> None:
-        present = _CONTEXT.__dict__
+        present = self._present
         for name in self._context:
             present[name] = _REFUSALS.get(name, _REFUSAL)
         if self._loops is not None:
@@ -146,7 +147,7 @@ class _Host:
 
     def show(self) -> None:
         """Undo `hide`, however far that has come."""
-        present, context = _CONTEXT.__dict__, self._context
+        present, context = self._present, self._context
         present.update(context)
         if len(present) != len(context):
             for name in present.keys() - context.keys():
@@ -170,11 +171,13 @@ class RunningActivation(_Host):
     """An activation under way, as who watches it knows it.
 
     Attributes:
+        is_seen: a watchdog has looked at it; only then it may be stopped, at a later look.
         is_stopped: `NeverRests` has been raised in it.
     """
 
-    __slots__ = ("is_stopped",)
+    __slots__ = ("is_seen", "is_stopped")
 
+    is_seen: bool
     is_stopped: bool
 
 
@@ -191,7 +194,7 @@ class Guard:
         limit: seconds of CPU time that an activation may take.
         longest: seconds after which an activation that does not come to rest is stopped.
         running: the outermost activation under way, of the thread that began one last.
-        stopping: held while an activation is stopped from outside, and while one ends.
+        stopping: held while an activation is stopped from outside, and while one ends that may be.
     """
 
     def __init__(
@@ -246,7 +249,7 @@ class _Activation(RunningActivation):
         self._guard = guard
         self._hosts = hosts
         self._checks = 0
-        self.is_stopped = False
+        self.is_seen = self.is_stopped = False
 
     def __enter__(self) -> Callable[[], None]:
         self.keep()
@@ -270,7 +273,11 @@ class _Activation(RunningActivation):
         self.show()
         guard = self._guard
         if guard.running is self:
-            with guard.stopping:
+            if self.is_seen:
+                with guard.stopping:
+                    guard.running = None
+            else:
+                # Seen just now, it is gone from here long before the next look.
                 guard.running = None
         if self.is_stopped:
             raise WorkflowUsageError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from math import inf
 
 import trio
@@ -22,6 +24,9 @@ Call = tuple[WorkflowId, ActivityId]
 
 INTERVAL_S = 1.0
 """Seconds between two writes of one activity's heartbeats."""
+
+LAST_WORDS_S = 1.0
+"""Seconds for which an engine that stops waits for the store to take those of the last second."""
 
 
 class Heartbeats:
@@ -69,10 +74,36 @@ class Heartbeats:
 
     def forget(self, workflow_id: WorkflowId, activity_id: ActivityId, *, is_over: bool) -> None:
         """The attempt has ended, and with ``is_over`` the activity: nothing more is written."""
+        if not self._last:
+            return  # most activities never say anything
         self._to_write.pop((workflow_id, activity_id), None)
         if is_over:
             self._last.pop((workflow_id, activity_id), None)
             self._written_at.pop((workflow_id, activity_id), None)
+
+    @asynccontextmanager
+    async def flushed(self) -> AsyncIterator[None]:
+        """Write at the end of the block what the attempts have said last that were released."""
+        try:
+            yield
+        finally:
+            if self._to_write:
+                # By then everything is cancelled. Bounded: a store may not answer any more.
+                with trio.CancelScope(shield=True):
+                    await self._write_all_within(LAST_WORDS_S)
+
+    async def _write_all_within(self, seconds: float) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def write_all() -> None:
+                async with trio.open_nursery() as writing:
+                    for call in tuple(self._to_write):
+                        writing.start_soon(self._write, call)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(write_all)
+            await self._clock.nap(seconds)
+            nursery.cancel_scope.cancel()
 
     async def run(self) -> None:
         """Write, for ever."""

@@ -21,7 +21,7 @@ from aion_runtime.attempts import AttemptManager
 from aion_runtime.clock import Clock
 from aion_runtime.closed_runs import ClosedRuns
 from aion_runtime.closings import Closings
-from aion_runtime.dispatcher import Dispatcher
+from aion_runtime.dispatcher import LOOPS, Dispatcher
 from aion_runtime.engine import Engine
 from aion_runtime.engine_port import EnginePort
 from aion_runtime.forgetting import AnswerRetention
@@ -148,22 +148,28 @@ class Host:
         try:
             loops = watched_loops(trio_pulse(self._attempts_under_way), self._asyncio_pulse)
             with self._services, watched(self._parts.guard), loops:
-                async with self._asyncio_loop.open(), trio.open_nursery() as nursery:
+                async with (
+                    self._asyncio_loop.open(),
+                    self._heartbeats.flushed(),
+                    trio.open_nursery() as nursery,
+                ):
                     self._attempts = AttemptManager(
                         nursery,
                         self._parts.executor,
-                        self._parts.context.converter,
                         self._clock,
                         self._alarms,
-                        self._delays,
                         self._dispatcher.post,
                         self._dispatcher.wake,
                         self._heartbeats,
                         self._parts.observers,
                         Surroundings(
-                            self._asyncio_loop,
-                            self._parts.resources,
-                            self._asyncio_pulse.was_kept_within,
+                            converter=self._parts.context.converter,
+                            delays=self._delays,
+                            keep=self._heartbeats.keep,
+                            asyncio_loop=self._asyncio_loop,
+                            resources=self._parts.resources,
+                            asyncio_was_kept=self._asyncio_pulse.was_kept_within,
+                            token=trio.lowlevel.current_trio_token(),
                         ),
                         lambda consider: Turns(
                             self._store, self._clock, self._delays, consider, self._activity_limit
@@ -184,7 +190,7 @@ class Host:
                         ("alarms", self._alarms.run),
                         ("delays", self._delays.run),
                         *((f"loader {n}", self._waker.run) for n in range(LOADS_AT_ONCE)),
-                        ("dispatcher", self._dispatcher.run),
+                        *((f"dispatcher {n}", self._dispatcher.run) for n in range(LOOPS)),
                         ("keeper", self._keeper.run),
                         ("admission", self._admission.run),
                         ("heartbeats", self._heartbeats.run),

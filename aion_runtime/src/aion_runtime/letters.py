@@ -7,6 +7,7 @@ take it now. Written with the codec of the events that they are going to be.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,7 @@ from aion_core.contracts import (
     Message,
     MessageKind,
     RunRef,
+    UnreadableMessage,
     message_id_of,
     sent_message_id,
 )
@@ -36,9 +38,12 @@ __all__ = [
     "outgoing_message",
     "query_in",
     "query_message",
+    "report_unreadable",
     "request_message",
     "signal_message",
 ]
+
+logger = logging.getLogger("aion_runtime")
 
 
 def outcome_message(target: WorkflowId, outcome: a.ActivityOutcome, posted_at: datetime) -> Message:
@@ -84,12 +89,16 @@ def request_message(
     )
 
 
-def is_kept_signal(message: Message) -> bool:
-    """Is it a signal that the engine itself has kept, whose sender has been told so?"""
+def is_kept_signal(message: Message, arrival: a.Arrival | None = None) -> bool:
+    """Is it a signal that the engine itself has kept, whose sender has been told so?
+
+    Args:
+        arrival: what the message brings, if that has been looked at already.
+    """
     if message.kind != "signal" or message.source is not None:
         return False
     try:
-        arrival = arrival_in(message)
+        arrival = arrival or arrival_in(message)
     except CorruptHistoryError:
         return False
     if not isinstance(arrival, a.SignalSentToRun):
@@ -163,9 +172,22 @@ def arrival_in(message: Message) -> a.Arrival:
         return read(event, body)
 
 
+def report_unreadable(message: Message, error: CorruptHistoryError) -> None:
+    """Log that a message stays in the store, whoever sent it: a later version may know it."""
+    logger.error(
+        "message %r to workflow %r cannot be read (%s); it is left in the store, and everything "
+        "else goes on; if a later version of Aion has sent it, open the store with that version",
+        message.message_id,
+        message.target,
+        error.__cause__ or error,
+    )
+
+
 @contextmanager
 def _readable(message: Message) -> Iterator[None]:
     try:
+        if isinstance(message, UnreadableMessage):
+            raise ValueError(message.reason)
         yield
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CorruptHistoryError(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 import attrs
+import trio
 
 from aion_core.contracts import (
     ActiveWorkflowRecoverySeam,
@@ -56,6 +57,9 @@ reading, stepping and writing, and each of them waits for so long.
 
 EVENTS_PER_PAGE = 500
 """A long history is read in pieces: whatever a store does with one, others wait no longer."""
+
+PAGED_AT_ONCE = 4
+"""So many histories of more than one page are in memory at a time, before they are forgotten."""
 
 LONG_HISTORY = 10_000
 """Events from which on a full garbage collection would be noticed by others."""
@@ -110,6 +114,7 @@ class _Reading:
         started: the start of the newest run.
         status: of the newest run.
         version: by which the newest run goes, as far as it is recorded.
+        is_paged: it is one of few in memory that have more than one page.
         is_long: full garbage collections are put off for it.
     """
 
@@ -119,6 +124,7 @@ class _Reading:
         self.started: WorkflowStarted | None = None
         self.status: WorkflowStatus | None = None
         self.version = UNVERSIONED
+        self.is_paged = False
         self.is_long = False
         self._reading = RunReading(workflow_id)
         self._error: HistoryShapeError | None = None
@@ -183,6 +189,7 @@ class RunLoader:
         self._driver = driver
         self._version_of = version_of
         self._full_collections = FullCollections()
+        self._paged = trio.Semaphore(PAGED_AT_ONCE)
 
     async def load(self, workflow_id: WorkflowId) -> Loading:
         """Read a history and bring its newest run to the end of it.
@@ -197,6 +204,8 @@ class RunLoader:
             await reading.forget(work)
             return loading
         finally:
+            if reading.is_paged:
+                self._paged.release()
             if reading.is_long:
                 self._full_collections.allow()
 
@@ -226,6 +235,7 @@ class RunLoader:
             page = await self._store.read_history_from(
                 reading.workflow_id, len(reading.history) + 1, EVENTS_PER_PAGE
             )
+            work.renew()
             for event in page:
                 reading.take(event)
                 await work.give_way()
@@ -235,6 +245,9 @@ class RunLoader:
             self._full_collections.look()
             if len(page) < EVENTS_PER_PAGE:
                 return
+            if not reading.is_paged:
+                await self._paged.acquire()
+                reading.is_paged = True
 
     def _ask_seam(
         self, reading: _Reading, history: Sequence[HistoryEvent]

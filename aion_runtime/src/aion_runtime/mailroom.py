@@ -15,7 +15,14 @@ from contextlib import suppress
 
 import trio
 
-from aion_core.contracts import Answer, EventStore, Message, StoredMessage, StoreWriter
+from aion_core.contracts import (
+    Answer,
+    EventStore,
+    Message,
+    StoredMessage,
+    StoreWriter,
+    UnreadableMessage,
+)
 from aion_core.errors import (
     AionError,
     CorruptHistoryError,
@@ -31,7 +38,7 @@ from aion_core.machine.updates import unanswered
 from aion_core.payloads import Payload, PayloadConverter
 from aion_runtime.clock import Clock
 from aion_runtime.dispatcher import Dispatcher
-from aion_runtime.letters import arrival_in, is_kept_signal, query_in
+from aion_runtime.letters import arrival_in, is_kept_signal, query_in, report_unreadable
 from aion_runtime.reception import Reception
 from aion_runtime.recorded_updates import recorded_update
 from aion_runtime.replies import id_of_update, reply, reply_of_update, reply_with
@@ -48,6 +55,9 @@ LONG_NAP_S = 1.0
 """Seconds between two looks at one that can: to be sure."""
 
 LONGEST_PAUSE_S = 5.0
+
+READERS = 50
+"""Messages that are looked at together when a store is opened."""
 
 
 class Mailroom:
@@ -90,15 +100,33 @@ class Mailroom:
         All of it at once, in order: what a run sends that is woken by the first comes after the
         last. Queries have to wait for `run`. Raises what reading the store raises.
         """
-        admitted: list[tuple[Message, Arrival | None]] = []
-        for stored in waiting:
-            self._position, message = stored.position, stored.message
-            if message.source is not None:
-                admitted.append((message, None))
-            elif (arrival := await self._admit(message)) is not None:
-                admitted.append((message, arrival))
-        for message, arrival in admitted:
-            self._dispatcher.deliver(message, arrival)
+        arrivals: list[Arrival | None] = [None] * len(waiting)
+        places = iter(range(len(waiting)))
+        failures: list[Exception] = []
+
+        async def admit() -> None:
+            for place in places:
+                message = waiting[place].message
+                if message.source is not None:
+                    continue
+                try:
+                    arrivals[place] = await self._admit(message)
+                except Exception as error:
+                    # Kept, so that the nursery does not put it into a group.
+                    failures.append(error)
+                    nursery.cancel_scope.cancel()
+                    return
+
+        # Each reads the store now and then, which does more in a second if it is asked by many.
+        async with trio.open_nursery() as nursery:
+            for _ in range(READERS):
+                nursery.start_soon(admit)
+        if failures:
+            raise failures[0]
+        for stored, arrival in zip(waiting, arrivals, strict=True):
+            self._position = stored.position
+            if arrival is not None or stored.message.source is not None:
+                self._dispatcher.deliver(stored.message, arrival)
 
     def stop(self) -> None:
         """The engine stops: what comes from now on waits for the next one."""
@@ -176,13 +204,13 @@ class Mailroom:
 
     async def _admit(self, message: Message) -> Arrival | None:
         """What is to be handed on; None when it has been answered here, or is about to be."""
-        if message.kind == "query":
+        if message.kind == "query" and not isinstance(message, UnreadableMessage):
             self._queries.append(message)
             return None
         try:
             arrival = arrival_in(message)
         except CorruptHistoryError as error:
-            logger.error("a message is left where it is: %s", error)
+            report_unreadable(message, error)
             return None
         try:
             arrival = await self._reception.checked(message.target, arrival)

@@ -17,7 +17,10 @@ from aion_core.ids import WorkflowId
 from aion_core.machine.arrivals import Arrival, UpdateSentToRun
 from aion_core.payloads import Payload
 
-__all__ = ["Port"]
+__all__ = ["BEGUN_QUERY", "Port"]
+
+BEGUN_QUERY = "aion.begun"
+"""The query that an engine answers with the ids of the activities whose attempt has begun."""
 
 
 class Port(ABC):

@@ -35,14 +35,16 @@ class Residency(Generic[Key]):
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self.used = 0
-        self._weights: dict[Key, int] = {}
-        self._places: dict[Key, tuple[float, int]] = {}
-        self._heap: list[tuple[float, int, Key]] = []
+        # What rests has one tuple, which the heap shares: there are many of them. Its count makes
+        # it unlike every other, so that keys are never compared.
+        self._places: dict[Key, tuple[float, int, int, Key]] = {}
+        self._heap: list[tuple[float, int, int, Key]] = []
+        self._in_use: dict[Key, int] = {}
         self._count = 0
         self._floor = 0.0
 
     def __len__(self) -> int:
-        return len(self._weights)
+        return len(self._places) + len(self._in_use)
 
     def rest(self, key: Key, weight: int, cost: float) -> None:
         """It rests, and may go.
@@ -51,31 +53,34 @@ class Residency(Generic[Key]):
             weight: bytes that it takes, more than 0.
             cost: of bringing it back, in whatever unit.
         """
-        self.used += weight - self._weights.get(key, 0)
-        self._weights[key] = weight
+        self.drop(key)
+        self.used += weight
         self._count += 1
-        place = self._floor + cost / weight, self._count
+        place = self._floor + cost / weight, self._count, weight, key
         self._places[key] = place
-        heapq.heappush(self._heap, (*place, key))
+        heapq.heappush(self._heap, place)
         if len(self._heap) > 2 * len(self._places) + FEW:
-            self._heap = [(*place, key) for key, place in self._places.items()]
+            self._heap = list(self._places.values())
             heapq.heapify(self._heap)
 
     def use(self, key: Key) -> None:
         """It is in use, and stays until it rests again."""
-        self._places.pop(key, None)
+        place = self._places.pop(key, None)
+        if place is not None:
+            self._in_use[key] = place[2]
 
     def drop(self, key: Key) -> None:
         """It is not in memory any more."""
         self.use(key)
-        self.used -= self._weights.pop(key, 0)
+        self.used -= self._in_use.pop(key, 0)
 
     def next_to_go(self) -> Key | None:
         """What should go now, because there is too much; None when nothing should, or can."""
         while self.used > self._budget and self._heap:
-            worth, count, key = heapq.heappop(self._heap)
-            if self._places.get(key) == (worth, count):
-                del self._places[key]
+            place = heapq.heappop(self._heap)
+            worth, _, _, key = place
+            if self._places.get(key) is place:
+                self.use(key)
                 self._floor = worth
                 return key
         return None

@@ -44,11 +44,6 @@ class TimeLimits:
         self._is_announced = False
 
     @property
-    def are_set(self) -> bool:
-        """Is there anything to be watched?"""
-        return self._whole is not None or self._silence is not None
-
-    @property
     def blame(self) -> Failure | None:
         """How it failed because it kept its event loop for too long; None when it did not."""
         return self._blame

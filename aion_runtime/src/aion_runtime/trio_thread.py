@@ -7,6 +7,7 @@ been asked of an engine it does all the same.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack
 
 import trio
 
+from aion_core.authoring.attempt import attempt_in
 from aion_core.errors import EngineStoppedError, WorkflowUsageError
 from aion_core.machine.tasks import current_task_or_none
 
@@ -35,13 +37,19 @@ class TrioThread(Generic[T]):
     Args:
         manager: what is to be open.
         what: what that is, for messages. That an engine has stopped is then told with the reason.
+        blocks: whoever calls keeps its thread waiting.
     """
 
     def __init__(
-        self, manager: AbstractAsyncContextManager[T], what: Literal["engine", "client"]
+        self,
+        manager: AbstractAsyncContextManager[T],
+        what: Literal["engine", "client"],
+        *,
+        blocks: bool = False,
     ) -> None:
         self._manager = manager
         self._what = what
+        self._blocks = blocks
         self._opened: Future[T] = Future()
         self._closed: Future[None] = Future()
         self._failure: BaseException | None = None
@@ -67,9 +75,10 @@ class TrioThread(Generic[T]):
         """Begin a call in the thread.
 
         Raises:
-            WorkflowUsageError: asked in the thread itself, which waiting would stop.
+            WorkflowUsageError: asked in the thread itself, which waiting would stop, or so by an
+                activity on its asyncio loop.
         """
-        self._require_elsewhere()
+        self.require_elsewhere()
         future: Future[R] = Future()
         context = contextvars.copy_context()
 
@@ -96,7 +105,7 @@ class TrioThread(Generic[T]):
 
     def stop(self) -> Future[None]:
         """Close it in order. See `closed` for what comes back."""
-        self._require_elsewhere()
+        self.require_elsewhere()
         self._leaving = True
         # The opening may be under way, with nothing there yet that could be told to leave.
         self._opened.cancel()
@@ -116,7 +125,8 @@ class TrioThread(Generic[T]):
         if self._thread is not None:
             self._thread.join()
 
-    def _require_elsewhere(self) -> None:
+    def require_elsewhere(self) -> None:
+        """Raises `WorkflowUsageError` where a call would wait for itself."""
         if current_task_or_none() is not None:
             raise WorkflowUsageError(
                 "a workflow cannot ask an engine; await another workflow to start it, Signal.send "
@@ -127,6 +137,12 @@ class TrioThread(Generic[T]):
                 f"what runs on the event loop of this {self._what}, such as an async activity, "
                 "cannot wait for it: the loop would stand still; make the activity a plain "
                 "function, which runs in another thread"
+            )
+        if self._blocks and _is_on_asyncio_of_an_engine():
+            raise WorkflowUsageError(
+                f"an activity on the asyncio loop cannot wait for the {self._what}: that loop, "
+                "which other activities need, would stand still; have the same call made by "
+                "asyncio.to_thread, or make the activity a plain function"
             )
 
     def _run(self) -> None:
@@ -207,6 +223,18 @@ class TrioThread(Generic[T]):
                 self.run_soon(scope.cancel)
 
         future.add_done_callback(end)
+
+
+def _is_on_asyncio_of_an_engine() -> bool:
+    """In an async activity, and not in a thread that it has asked to do something."""
+    attempt = attempt_in(contextvars.copy_context())
+    if attempt is None or attempt.is_in_thread:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _succeed(future: Future[R], value: R) -> bool:

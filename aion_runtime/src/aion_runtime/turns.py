@@ -122,6 +122,15 @@ class Turns:
             self._limits.end(ticket)
             self.call()
 
+    def give_back(self, entry: Entry, activity_id: ActivityId) -> None:
+        """The time of an attempt has not come, by a clock that was set back after it had its turn,
+        or its place in the queue: those are for others until it has, but for one of which it is
+        being recorded that it begins.
+        """
+        ticket = entry.waiting.get(activity_id)
+        if ticket is not None and not ticket.who.is_asked:
+            self.leave(entry, activity_id)
+
     def leave_all(self, entry: Entry) -> None:
         """The run takes no attempts any more."""
         for activity_id in tuple(entry.waiting):

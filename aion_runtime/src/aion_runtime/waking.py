@@ -28,8 +28,10 @@ __all__ = ["LOADS_AT_ONCE", "Waker"]
 
 logger = logging.getLogger("aion_runtime")
 
-LOADS_AT_ONCE = 4
-"""How many loops load runs, so that a short history does not wait for the end of a long one."""
+LOADS_AT_ONCE = 16
+"""How many loops load runs, so that a short history does not wait for the end of a long one, and
+that those that come together are read and go on together.
+"""
 
 LONGEST_BACKOFF = 5.0
 """Seconds between tries while the store refuses to take a run's events."""

@@ -54,6 +54,8 @@ class Watchdog:
         """See how long the activation under way has taken, and act on it."""
         activation = self._guard.running
         if activation is None or activation is not self._seen:
+            if activation is not None:
+                activation.is_seen = True
             self._seen, self._seen_at = activation, self._cpu_time()
             self._reported, self._tries = False, 0
             return

@@ -41,6 +41,7 @@ class PendingFor:
         attempt: the current or next one.
         failure: how the attempt before failed; of a child, why it failed or is stuck.
         limit: the limit by which the activity may have to wait.
+        is_running: an attempt of the activity has begun; None where no engine has said so or not.
         cancel_requested: the code no longer wants the activity.
         deadline: when the time for all attempts is over.
         status: of the child.
@@ -55,6 +56,7 @@ class PendingFor:
     attempt: int | None = None
     failure: str | None = None
     limit: str | None = None
+    is_running: bool | None = None
     cancel_requested: bool = False
     deadline: datetime | None = None
     status: str | None = None
@@ -126,9 +128,15 @@ def _start(wait: PendingFor, now: datetime) -> str:
 
 
 def _activity(wait: PendingFor, since: str, engine: EngineState) -> str:
-    state = "is running" if engine == "answered" else "is open"
-    if wait.limit is not None:
-        state = f"{state}, or waits until limit {wait.limit!r} lets it begin,"
+    turn = "its turn" if wait.limit is None else f"limit {wait.limit!r} to let it begin"
+    if wait.is_running:
+        state = "is running"
+    elif wait.is_running is not None:
+        state = f"is due, and waits for {turn},"
+    elif engine == "answered":
+        state = f"is running, or waits for {turn},"
+    else:
+        state = "is open" if wait.limit is None else f"is open, or waits for {turn},"
     asked = "; the code has asked it to stop" if wait.cancel_requested else ""
     return f"activity {wait.name!r} ({wait.id}) {state}{since}, attempt {wait.attempt}{asked}"
 

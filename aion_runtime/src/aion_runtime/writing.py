@@ -15,13 +15,16 @@ from aion_core.ids import RunId, WorkflowId
 from aion_core.machine.run import LATER, Refusal, Run, Step
 from aion_core.machine.saying import LogLine
 from aion_core.machine.updates import unanswered
+from aion_core.making import maker
 from aion_runtime.entries import Entry, Mail
 from aion_runtime.replies import id_of_update, reply, reply_of_update
 
 __all__ = ["Stepped", "answers_to", "is_undue", "replies_to_unanswered", "write_steps"]
 
+_append = maker(Append)
 
-@attrs.frozen
+
+@attrs.define(eq=False)
 class Stepped:
     """A run that has taken a step, ahead of the disk.
 
@@ -50,13 +53,14 @@ class Stepped:
         ]
         if not self.step.events and not consumed and not self.posts:
             return None
-        return Append(
+        return _append(
             self.entry.workflow_id,
             self.step.events,
             self.step.expected_seq,
             consume=consumed,
             post=self.posts,
             answer=self.answers,
+            changes=self.step.changes,
         )
 
 
@@ -80,12 +84,14 @@ def answers_to(
         for mail, refusal in zip(mails, step.refusals, strict=True)
         if mail.is_asked and mail.message_id is not None and refusal is not LATER
     ]
-    for event in step.events:
-        match event:
-            case UpdateCompleted() | UpdateFailed():
-                answers.append(reply_of_update(event))
-            case _ if event is run.terminal:
-                answers += replies_to_unanswered(workflow_id, event, run.open_updates, now)
+    answers += [
+        reply_of_update(event)
+        for event in step.events
+        if isinstance(event, UpdateCompleted | UpdateFailed)
+    ]
+    terminal = run.terminal
+    if terminal is not None and any(event is terminal for event in step.events):
+        answers += replies_to_unanswered(workflow_id, terminal, run.open_updates, now)
     return answers
 
 

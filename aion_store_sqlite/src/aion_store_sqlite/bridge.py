@@ -41,10 +41,16 @@ def refuse_patched_asyncio() -> None:
 
 
 class TrioLoop:
-    """What aiosqlite sees as the running loop. Made inside `trio.run`, good for that run."""
+    """What aiosqlite sees as the running loop. Made inside `trio.run`, good for that run.
 
-    def __init__(self) -> None:
+    Attributes:
+        tell: called in the trio thread when a future has its result, a turn of the event loop
+            before the task goes on that awaits it.
+    """
+
+    def __init__(self, tell: Callable[[], None] | None = None) -> None:
         self._run_sync_soon = trio.lowlevel.current_trio_token().run_sync_soon
+        self.tell = tell
 
     def create_future(self) -> TrioFuture:
         """A future that a trio task can await."""
@@ -78,6 +84,8 @@ class TrioFuture:
 
     def set_result(self, value: object) -> None:
         """Settle it with a value."""
+        if self._loop.tell is not None:
+            self._loop.tell()
         self._settle(outcome.Value(value))
 
     def set_exception(self, error: BaseException) -> None:

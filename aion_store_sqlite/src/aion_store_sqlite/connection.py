@@ -37,10 +37,19 @@ class Connection:
         self._loop = loop
         self._closed = False
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(
+        self,
+        function: Callable[[sqlite3.Connection], T],
+        *,
+        tell: Callable[[T], None] | None = None,
+    ) -> T:
         """Run a function in the connection's thread; once called, it runs to its end.
 
         Not a checkpoint: the callers are, on entry.
+
+        Args:
+            tell: called in the trio thread with the result, a turn of the event loop before this
+                returns; it must not raise.
 
         Raises:
             StoreError: the connection has been closed; or an error of SQLite's, which then has
@@ -49,8 +58,9 @@ class Connection:
         if self._closed:
             raise StoreError("this store has been closed; open it again")
         hop = _Hop(function)
+        loop = self._loop if tell is None else TrioLoop(lambda: tell(hop.result))
         try:
-            await on_trio(self._loop, self._raw.execute_fetchall("hop", cast("Any", hop)))
+            await on_trio(loop, self._raw.execute_fetchall("hop", cast("Any", hop)))
         except sqlite3.Error as error:
             raise fault(error, self._path) from error
         return hop.result

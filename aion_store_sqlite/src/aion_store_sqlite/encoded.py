@@ -11,7 +11,7 @@ from typing import NamedTuple
 from aion_core import events as e
 from aion_core.contracts import Append
 from aion_core.errors import StoreError
-from aion_core.history import Change, RunReopened, changes
+from aion_core.history import Change, changes
 from aion_core.ids import WorkflowId
 from aion_core.storing import EventRow, event_rows
 from aion_store_sqlite.mail import AnswerRow, MessageRow, answer_row, message_row
@@ -19,25 +19,29 @@ from aion_store_sqlite.mail import AnswerRow, MessageRow, answer_row, message_ro
 __all__ = ["EncodedAppend", "SideWrite", "encode", "seen_id"]
 
 
+class EncodedMail(NamedTuple):
+    """What an append does to messages and answers."""
+
+    consume: Sequence[str]
+    post: Sequence[MessageRow]
+    answer: Sequence[AnswerRow]
+
+
 class EncodedAppend(NamedTuple):
     """An append as rows and changes.
 
     Attributes:
+        changes: of each event; None for none.
         seen: signal and update ids among the events.
-        has_mail: it consumes, posts or answers messages.
-        looks_back: a change looks at events, so they have to be written before it.
+        mail: None where it consumes, posts and answers nothing.
     """
 
     workflow_id: WorkflowId
     expected_seq: int
     events: Sequence[EventRow]
-    changes: Sequence[Change]
+    changes: Sequence[Change | None]
     seen: Sequence[str]
-    has_mail: bool
-    looks_back: bool
-    consume: Sequence[str]
-    post: Sequence[MessageRow]
-    answer: Sequence[AnswerRow]
+    mail: EncodedMail | None
 
 
 class SideWrite(NamedTuple):
@@ -61,26 +65,37 @@ def encode(append: Append) -> EncodedAppend:
         StoreError: it has other events than the next ones of its workflow, or something in it
             has no stored form.
     """
+    mail = None
     rows = event_rows(append)
+    if append.consume or append.post or append.answer:
+        mail = EncodedMail(
+            tuple(append.consume),
+            [message_row(message) for message in append.post],
+            [answer_row(answer) for answer in append.answer],
+        )
+    seen: Sequence[str] = ()
+    for event in append.events:
+        if (found := seen_id(event)) is not None:
+            seen = [*seen, found]
+    known = append.changes
+    return EncodedAppend(
+        append.workflow_id,
+        append.expected_seq,
+        rows,
+        _changes(append) if known is None else known,
+        seen,
+        mail,
+    )
+
+
+def _changes(append: Append) -> list[Change | None]:
     try:
-        found = [change for event in append.events if (change := changes(event)) is not None]
+        return [changes(event) for event in append.events]
     except OverflowError as error:
         raise StoreError(
             f"an append to workflow {append.workflow_id!r} after event {append.expected_seq} "
             f"cannot be stored: {error}"
         ) from error
-    return EncodedAppend(
-        append.workflow_id,
-        append.expected_seq,
-        rows,
-        found,
-        [seen for event in append.events if (seen := seen_id(event)) is not None],
-        bool(append.consume or append.post or append.answer),
-        any(change.__class__ is RunReopened for change in found),
-        tuple(append.consume),
-        [message_row(message) for message in append.post],
-        [answer_row(answer) for answer in append.answer],
-    )
 
 
 def seen_id(event: e.HistoryEvent) -> str | None:

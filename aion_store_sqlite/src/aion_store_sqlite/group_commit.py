@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import outcome
 import trio
@@ -21,6 +21,8 @@ __all__ = ["GroupCommit", "committing"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Commit: TypeAlias = Callable[[Sequence[Item], Callable[[Sequence[Result]], None]], Awaitable[None]]
+
 MAX_BATCH = 512
 """Items after which a batch takes in no further request, so that no waiter waits for long."""
 
@@ -29,18 +31,19 @@ class GroupCommit(Generic[Item, Result]):
     """A queue of items to be committed, and the task that commits them.
 
     Args:
-        commit: commits a batch: returns one result for each item, or raises `StoreError`, of which
-            every waiter then gets a copy. Any other exception ends the committing task.
+        commit: commits a batch: calls what it is given with one result for each item, as soon as
+            they are durable, in the trio thread; or raises `StoreError`, of which every waiter then
+            gets a copy. Any other exception ends the committing task.
 
     Attributes:
         ended: set when the committing task has ended.
         failure: what ended it, when something did.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(self, commit: Commit[Item, Result]) -> None:
         self._commit = commit
         self._queue: deque[_Request[Item]] = deque()
-        self._idle = trio.lowlevel.ParkingLot()
+        self._idle: trio.lowlevel.Task | None = None
         self._closed = False
         self.ended = trio.Event()
         self.failure: Exception | None = None
@@ -61,8 +64,7 @@ class GroupCommit(Generic[Item, Result]):
             raise self._refusal()
         request = _Request(items, trio.lowlevel.current_task())
         self._queue.append(request)
-        if self._idle:
-            self._idle.unpark()
+        self._wake()
 
         def abort(_: object) -> trio.lowlevel.Abort:
             if request.in_flight:
@@ -84,11 +86,17 @@ class GroupCommit(Generic[Item, Result]):
                     batch = self._take()
                     if batch:
                         await self._commit_batch(batch)
-                        batch = []
+                        if self._queue:
+                            # Those who have been answered just now run in this turn of the event
+                            # loop, as this task does: what they submit is to come along.
+                            await trio.lowlevel.cancel_shielded_checkpoint()
                     elif self._closed:
                         return
                     else:
-                        await self._idle.park()
+                        self._idle = trio.lowlevel.current_task()
+                        await trio.lowlevel.wait_task_rescheduled(
+                            lambda _: trio.lowlevel.Abort.FAILED
+                        )
         except Exception as error:
             self.failure = error
         finally:
@@ -103,23 +111,32 @@ class GroupCommit(Generic[Item, Result]):
     def close(self) -> None:
         """Take nothing more; what is queued is still committed."""
         self._closed = True
-        self._idle.unpark()
+        self._wake()
 
-    async def _commit_batch(self, batch: Sequence[_Request[Item]]) -> None:
+    def _wake(self) -> None:
+        task, self._idle = self._idle, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    async def _commit_batch(self, batch: list[_Request[Item]]) -> None:
+        def settle(results: Sequence[Result]) -> None:
+            # Called a turn of the event loop before this task goes on.
+            start = 0
+            while batch:
+                request = batch.pop(0)
+                end = start + len(request.items)
+                request.settle(outcome.Value(results[start:end]))
+                start = end
+
         try:
-            results = await self._commit([item for request in batch for item in request.items])
+            await self._commit([item for request in batch for item in request.items], settle)
         except StoreError as error:
             # One exception raised in many tasks would gather all their tracebacks.
             for request in batch:
                 copy = type(error)(*error.args)
                 copy.__cause__ = error
                 request.fail(copy)
-            return
-        start = 0
-        for request in batch:
-            end = start + len(request.items)
-            request.settle(outcome.Value(results[start:end]))
-            start = end
+            batch.clear()
 
     def _take(self, *, whole: bool = False) -> list[_Request[Item]]:
         taken: list[_Request[Item]] = []
@@ -144,7 +161,7 @@ class GroupCommit(Generic[Item, Result]):
 
 @asynccontextmanager
 async def committing(
-    commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+    commit: Commit[Item, Result],
 ) -> AsyncIterator[GroupCommit[Item, Result]]:
     """A group commit with its task, for the length of the context; drained at its end.
 

@@ -19,9 +19,11 @@ from aion_core.errors import (
 from aion_core.history import RunClosed, RunOpened
 from aion_core.ids import WorkflowId
 from aion_store_sqlite import mail
-from aion_store_sqlite.encoded import EncodedAppend, SideWrite
+from aion_store_sqlite.encoded import EncodedAppend, EncodedMail, SideWrite
 from aion_store_sqlite.faults import commit_fault, fault
-from aion_store_sqlite.rows import NotOpenError, apply_change, create_workflow, note_seen
+from aion_store_sqlite.gathering import Gathering
+from aion_store_sqlite.places import PLACES, Places
+from aion_store_sqlite.rows import NotOpenError, create_workflow
 
 __all__ = ["Claim", "Log", "Write"]
 
@@ -36,8 +38,9 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Both hold as long as no other connection has written: `PRAGMA data_version` tells.
+        # All of it holds as long as no other connection has written: `PRAGMA data_version` tells.
         self._heads: dict[WorkflowId, _Head] = {}
+        self._places = Places(0, 0)
         self._epoch = 0
         self._data_version: int | None = None
 
@@ -95,17 +98,15 @@ class Log:
         """
         try:
             cursor = self._authorized(connection, epoch)
-            heads: dict[WorkflowId, _Head] = {}
             try:
-                results = self._write_together(cursor, batch, heads)
+                results, ends = self._write_together(cursor, batch, self._ends())
             except _FAULTS_OF_ONE:
-                # Somewhere in the batch; found by giving each write a savepoint of its own. The
-                # cached heads are not trusted either: a wrong one ends here, too.
+                # Somewhere in the batch; found by giving each write a savepoint of its own. What is
+                # remembered is not trusted either: what is wrong in it ends here, too.
                 connection.rollback()
-                self._heads.clear()
-                heads.clear()
+                self._data_version = None
                 cursor = self._authorized(connection, epoch)
-                results = self._write_one_by_one(cursor, batch, heads)
+                results, ends = self._write_one_by_one(cursor, batch)
         except BaseException as error:
             self._forget(connection)
             if isinstance(error, sqlite3.Error):
@@ -116,7 +117,7 @@ class Log:
         except sqlite3.Error as error:
             self._forget(connection)
             raise commit_fault(error, self._path) from error
-        self._remember(heads)
+        self._remember(ends)
         return results
 
     @staticmethod
@@ -142,9 +143,10 @@ class Log:
         """Drop what is remembered when another connection has written since."""
         (version,) = cursor.execute("PRAGMA data_version").fetchone()
         if version != self._data_version:
-            (self._epoch,) = cursor.execute(
-                "SELECT value FROM meta WHERE name = 'epoch'"
+            self._epoch, *places = cursor.execute(
+                f"SELECT value, {PLACES} FROM meta WHERE name = 'epoch'"
             ).fetchone()
+            self._places = Places(*places)
             self._heads.clear()
             self._data_version = version
 
@@ -156,40 +158,42 @@ class Log:
         with suppress(sqlite3.Error):
             connection.rollback()
 
-    def _remember(self, heads: dict[WorkflowId, _Head]) -> None:
-        for workflow_id, head in heads.items():
+    def _ends(self) -> _Ends:
+        return _Ends({}, set(), self._places)
+
+    def _remember(self, ends: _Ends) -> None:
+        self._places = ends.places
+        self._heads.update(ends.heads)
+        for workflow_id in ends.closed:
             self._heads.pop(workflow_id, None)
-            if not head.closed:
-                self._heads[workflow_id] = head
         while len(self._heads) > MAX_HEADS:
             del self._heads[next(iter(self._heads))]
 
     def _write_together(
-        self, cursor: sqlite3.Cursor, batch: Sequence[Write], heads: dict[WorkflowId, _Head]
-    ) -> list[object]:
+        self, cursor: sqlite3.Cursor, batch: Sequence[Write], ends: _Ends
+    ) -> tuple[list[object], _Ends]:
         results: list[object] = []
-        lines = _Lines(cursor)
+        moved = ends.copy()
+        gathering = Gathering(cursor, moved.places)
         for write in batch:
             if isinstance(write, EncodedAppend):
-                results.append(self._append(cursor, write, heads, lines))
+                results.append(self._append(cursor, write, moved, gathering))
             else:
-                lines.write()
-                results.append(self._write_aside(cursor, write, heads))
-        lines.write()
-        return results
+                gathering.write()
+                results.append(self._write_aside(cursor, write, moved))
+        return results, moved._replace(places=gathering.write())
 
     def _write_one_by_one(
-        self, cursor: sqlite3.Cursor, batch: Sequence[Write], heads: dict[WorkflowId, _Head]
-    ) -> list[object]:
+        self, cursor: sqlite3.Cursor, batch: Sequence[Write]
+    ) -> tuple[list[object], _Ends]:
         results: list[object] = []
+        ends = self._ends()
         for write in batch:
-            # Heads that it has moved go back with it.
-            tried = dict(heads)
             cursor.execute("SAVEPOINT one")
+            result: object
             try:
-                result: object
-                (result,) = self._write_together(cursor, [write], tried)
-                heads = tried
+                # What it has moved goes back with it.
+                (result,), ends = self._write_together(cursor, [write], ends)
             except MessageGoneError as refusal:
                 cursor.execute("ROLLBACK TO one")
                 result = refusal
@@ -198,55 +202,46 @@ class Log:
                 result = _unstorable(write, error)
             cursor.execute("RELEASE one")
             results.append(result)
-        return results
+        return results, ends
 
     def _append(
         self,
         cursor: sqlite3.Cursor,
         append: EncodedAppend,
-        heads: dict[WorkflowId, _Head],
-        lines: _Lines,
+        ends: _Ends,
+        gathering: Gathering,
     ) -> StoreError | None:
-        head = self._head(cursor, append.workflow_id, heads)
-        refusal = _refusal(append, head)
-        if refusal is not None:
-            return refusal
-        if append.has_mail:
-            mail.consume(cursor, append.workflow_id, append.consume)
-            for message in append.post:
-                mail.post(cursor, message)
-            for answer in append.answer:
-                mail.answer(cursor, answer)
+        workflow_id = append.workflow_id
+        head = ends.heads.get(workflow_id) or self._heads.get(workflow_id)
+        if head is None:
+            head = _stored_head(cursor, workflow_id)
+        workflow, seq = head
+        if seq != append.expected_seq or not seq:
+            refusal = _refusal(append, seq)
+            if refusal is not None:
+                return refusal
+        if append.mail is not None:
+            _write_mail(cursor, workflow_id, append.mail)
         if append.events:
-            heads[append.workflow_id] = _write_rows(cursor, append, head, lines)
+            changes = append.changes
+            if not workflow:
+                opened, *changes = changes
+                assert isinstance(opened, RunOpened)
+                workflow = create_workflow(cursor, workflow_id, opened)
+            gathering.add(workflow, append, changes)
+            ends.heads[workflow_id] = (workflow, append.events[-1].seq)
+            if isinstance(append.changes[-1], RunClosed):
+                ends.closed.add(workflow_id)
         return None
 
-    def _write_aside(
-        self, cursor: sqlite3.Cursor, write: SideWrite, heads: dict[WorkflowId, _Head]
-    ) -> object:
+    def _write_aside(self, cursor: sqlite3.Cursor, write: SideWrite, ends: _Ends) -> object:
         if write.moves_heads:
-            heads.clear()
+            ends.heads.clear()
             self._heads.clear()
         try:
             return write.apply(cursor)
         except StoreError as refusal:
             return refusal
-
-    def _head(
-        self, cursor: sqlite3.Cursor, workflow_id: WorkflowId, heads: dict[WorkflowId, _Head]
-    ) -> _Head:
-        head = heads.get(workflow_id) or self._heads.get(workflow_id)
-        if head is not None:
-            return head
-        found = cursor.execute(
-            "SELECT workflow, (SELECT max(seq) FROM events e WHERE e.workflow = w.workflow) "
-            "FROM workflows w WHERE workflow_id = ?",
-            (workflow_id,),
-        ).fetchone()
-        if found is None:
-            return _NOTHING
-        workflow, seq = found
-        return _Head(workflow, seq or 0, closed=False)
 
 
 class Claim(NamedTuple):
@@ -256,17 +251,27 @@ class Claim(NamedTuple):
     after_crash: bool
 
 
-class _Head(NamedTuple):
-    """Where a history ends; ``closed`` says that the batch at hand has ended its run."""
+_Head: TypeAlias = tuple[int, int]
+"""Where a history ends: the number of its workflow in this file, and the seq of its last event."""
 
-    workflow: int
-    seq: int
-    closed: bool
+_NOTHING: _Head = (0, 0)
 
 
-_NOTHING = _Head(workflow=0, seq=0, closed=False)
+class _Ends(NamedTuple):
+    """What a transaction has moved, to be remembered when it is committed.
 
-_INSERT_EVENT = "INSERT INTO events (workflow, seq, kind, recorded_at, data) VALUES (?, ?, ?, ?, ?)"
+    Attributes:
+        closed: workflows to which nothing may ever come any more.
+    """
+
+    heads: dict[WorkflowId, _Head]
+    closed: set[WorkflowId]
+    places: Places
+
+    def copy(self) -> _Ends:
+        """One that can be moved, and thrown away when its part of the transaction is."""
+        return _Ends(dict(self.heads), set(self.closed), self.places)
+
 
 _FAULTS_OF_ONE = (
     MessageGoneError,
@@ -283,10 +288,10 @@ _FAULTS_OF_ONE = (
 """Errors for which one write's content is to blame, not the file or the disk."""
 
 
-def _refusal(append: EncodedAppend, head: _Head) -> StoreError | None:
-    if head.seq != append.expected_seq:
-        return SequenceConflictError(append.workflow_id, append.expected_seq, head.seq)
-    if head.seq == 0 and append.events and append.events[0].kind != "WorkflowStarted":
+def _refusal(append: EncodedAppend, head: int) -> StoreError | None:
+    if head != append.expected_seq:
+        return SequenceConflictError(append.workflow_id, append.expected_seq, head)
+    if not head and append.events and append.events[0].kind != "WorkflowStarted":
         return StoreError(
             f"the history of workflow {append.workflow_id!r} cannot begin with "
             f"{append.events[0].kind}; a workflow's first event is WorkflowStarted"
@@ -305,41 +310,21 @@ def _unstorable(write: Write, error: Exception) -> StoreError:
     return refusal
 
 
-def _write_rows(cursor: sqlite3.Cursor, append: EncodedAppend, head: _Head, lines: _Lines) -> _Head:
-    workflow, _, closed = head
-    changes = iter(append.changes)
-    if not workflow:
-        opened = next(changes)
-        assert isinstance(opened, RunOpened)
-        workflow = create_workflow(cursor, append.workflow_id, opened)
-    lines.add(workflow, append)
-    if append.looks_back:
-        lines.write()
-    for change in changes:
-        apply_change(cursor, workflow, change)
-        closed = isinstance(change, RunClosed)
-    return _Head(workflow, append.events[-1].seq, closed)
+def _stored_head(cursor: sqlite3.Cursor, workflow_id: WorkflowId) -> _Head:
+    found = cursor.execute(
+        "SELECT workflow, (SELECT max(seq) FROM events e WHERE e.workflow = w.workflow) "
+        "FROM workflows w WHERE workflow_id = ?",
+        (workflow_id,),
+    ).fetchone()
+    if found is None:
+        return _NOTHING
+    workflow, seq = found
+    return workflow, seq or 0
 
 
-class _Lines:
-    """Lines of the log, gathered: to write them together costs half as much."""
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
-        self._events: list[tuple[object, ...]] = []
-        self._seen: list[tuple[int, str]] = []
-
-    def add(self, workflow: int, append: EncodedAppend) -> None:
-        """Take an append's events, to be written in the order in which they came."""
-        self._events += [(workflow, *event) for event in append.events]
-        if append.seen:
-            self._seen += [(workflow, found) for found in append.seen]
-
-    def write(self) -> None:
-        """Write what has been gathered."""
-        if self._events:
-            self._cursor.executemany(_INSERT_EVENT, self._events)
-            self._events = []
-        if self._seen:
-            note_seen(self._cursor, self._seen)
-            self._seen = []
+def _write_mail(cursor: sqlite3.Cursor, workflow_id: WorkflowId, written: EncodedMail) -> None:
+    mail.consume(cursor, workflow_id, written.consume)
+    for message in written.post:
+        mail.post(cursor, message)
+    for answer in written.answer:
+        mail.answer(cursor, answer)

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aion_core.codec import from_micros, to_micros
-from aion_core.contracts import Answer, Message, MessageKind, RunRef, StoredMessage
+from aion_core.contracts import (
+    Answer,
+    Message,
+    MessageKind,
+    RunRef,
+    StoredMessage,
+    unreadable_message,
+)
 from aion_core.errors import MessageGoneError, StoreError
 from aion_core.ids import RunId, WorkflowId
 from aion_store_sqlite.columns import payload_columns, payload_of
@@ -128,11 +135,7 @@ def forget_answers(cursor: sqlite3.Cursor, answered_to: datetime) -> int:
 
 
 def messages_after(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredMessage]:
-    """A page of messages, in order of posting.
-
-    Raises:
-        TypeError, ValueError: a row is not as this store writes it.
-    """
+    """A page of messages, in order of posting. A bad row spoils no other."""
     rows = connection.execute(
         """
         SELECT position, message_id, kind, target, posted_at, body_type, body,
@@ -141,7 +144,7 @@ def messages_after(connection: sqlite3.Connection, after: int, limit: int) -> li
         """,
         (after, limit),
     ).fetchall()
-    return [_message(*row) for row in rows]
+    return [StoredMessage(position, _message(*row)) for position, *row in rows]
 
 
 def answer_to(connection: sqlite3.Connection, message_id: str) -> Answer | None:
@@ -164,7 +167,6 @@ def answer_to(connection: sqlite3.Connection, message_id: str) -> Answer | None:
 
 
 def _message(
-    position: int,
     message_id: str,
     kind: MessageKind,
     target: str,
@@ -174,19 +176,21 @@ def _message(
     source_id: str | None,
     source_run_id: str | None,
     source_seq: int | None,
-) -> StoredMessage:
+) -> Message:
     source = None
     if source_id is not None and source_run_id is not None and source_seq is not None:
         source = RunRef(WorkflowId(source_id), RunId(source_run_id), source_seq)
-    message = Message(
-        message_id=message_id,
-        kind=kind,
-        target=WorkflowId(target),
-        body=payload_of(body_type, body),
-        posted_at=from_micros(posted_at),
-        source=source,
-    )
-    return StoredMessage(position, message)
+    try:
+        return Message(
+            message_id=message_id,
+            kind=kind,
+            target=WorkflowId(target),
+            body=payload_of(body_type, body),
+            posted_at=from_micros(posted_at),
+            source=source,
+        )
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        return unreadable_message(message_id, kind, target, error)
 
 
 def _require_columns(row: Sequence[object]) -> None:

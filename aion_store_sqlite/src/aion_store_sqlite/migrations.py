@@ -6,7 +6,7 @@ stands here; rows that follow from events are made anew after it, see ``rebuild`
 
 from __future__ import annotations
 
-__all__ = ["MIGRATIONS", "ROWS_OF_TODAY"]
+__all__ = ["MIGRATIONS", "ROWS_OF_TODAY", "WRITERS_OF_TODAY"]
 
 
 def _instant(micros: str) -> str:
@@ -14,6 +14,24 @@ def _instant(micros: str) -> str:
     rest = f"(({micros} % 1000000 + 1000000) % 1000000)"
     seconds = f"({micros} - {rest}) / 1000000"
     return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%06dZ', {rest})"
+
+
+def _counted(row: str) -> str:
+    """SQL: there is one workflow more like this row."""
+    return f"""
+        INSERT INTO run_counts
+        VALUES ({row}.workflow_type, {row}.status, {row}.stuck IS NOT NULL, 1)
+        ON CONFLICT (workflow_type, status, stuck) DO UPDATE SET runs = runs + 1;
+    """
+
+
+def _not_counted(row: str) -> str:
+    """SQL: there is one workflow less like this row."""
+    return f"""
+        UPDATE run_counts SET runs = runs - 1
+        WHERE workflow_type = {row}.workflow_type AND status = {row}.status
+            AND stuck = ({row}.stuck IS NOT NULL);
+    """
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -228,8 +246,43 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         FROM messages
         """,
     ),
+    (
+        # How many workflows there are of each kind: to count them takes the longer the more there
+        # are. By triggers, whoever writes; so there need not be rows for kinds that are no more.
+        """
+        CREATE TABLE run_counts (
+            workflow_type TEXT NOT NULL,
+            status TEXT NOT NULL,
+            stuck INTEGER NOT NULL,
+            runs INTEGER NOT NULL,
+            PRIMARY KEY (workflow_type, status, stuck)
+        ) WITHOUT ROWID
+        """,
+        """
+        INSERT INTO run_counts
+        SELECT workflow_type, status, stuck IS NOT NULL, count(*) FROM workflows GROUP BY 1, 2, 3
+        """,
+        f"CREATE TRIGGER run_added AFTER INSERT ON workflows BEGIN {_counted('new')} END",
+        f"CREATE TRIGGER run_deleted AFTER DELETE ON workflows BEGIN {_not_counted('old')} END",
+        f"""
+        CREATE TRIGGER run_changed AFTER UPDATE OF workflow_type, status, stuck ON workflows
+        BEGIN {_not_counted("old")} {_counted("new")} END
+        """,
+        # For lists of those of a status, or a type, of which there are few among many.
+        "CREATE INDEX workflows_by_status ON workflows (status, started_at DESC, workflow_id)",
+        "CREATE INDEX workflows_by_type ON workflows (workflow_type, started_at DESC, workflow_id)",
+        # The last position that was given to what has been purged. Until now SQLite's counter told;
+        # from now on it runs ahead.
+        """
+        INSERT INTO meta
+        SELECT 'last_purged', coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'
+        """,
+    ),
 )
 """Statements by the version that they begin from."""
 
 ROWS_OF_TODAY = 2
 """The first version in which all rows that follow from events are as they are today."""
+
+WRITERS_OF_TODAY = 3
+"""The first version whose writers keep all that today's writers go by."""

@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from aion_core.errors import SchemaVersionError, StoreUnavailableError
-from aion_store_sqlite.migrations import MIGRATIONS, ROWS_OF_TODAY
+from aion_store_sqlite.migrations import MIGRATIONS, ROWS_OF_TODAY, WRITERS_OF_TODAY
 from aion_store_sqlite.rebuild import rebuild_rows
 from aion_store_sqlite.url import Durability
 
@@ -117,7 +117,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
         if 0 < version < ROWS_OF_TODAY:
             rebuild_rows(connection.cursor())
-            # A writer of the former version would go on to write rows of the former shape.
+        if 0 < version < WRITERS_OF_TODAY:
+            # A writer of the former version would go on to write as it knows.
             connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -48,6 +48,7 @@ from aion_store_sqlite.group_commit import committing
 from aion_store_sqlite.lock import WriterLock
 from aion_store_sqlite.log import Claim, Log, Write
 from aion_store_sqlite.schema import create_file, forbid_writing, prepare
+from aion_store_sqlite.shared_reads import SharedReads
 from aion_store_sqlite.url import parse_url
 from aion_store_sqlite.watching import watching
 from aion_store_sqlite.writer import SqliteWriter
@@ -104,7 +105,7 @@ class _SqliteStore(EventStore):
     def __init__(self, path: Path, main: Connection, reader: Connection) -> None:
         self._path = path
         self._main = main
-        self._reader = reader
+        self._reader = SharedReads(reader, path)
         self._log = Log(path)
 
     @asynccontextmanager
@@ -113,9 +114,11 @@ class _SqliteStore(EventStore):
         with readable(self._path):
             lock, claim = await self._main.run(lambda connection: self._claim(connection, takeover))
 
-        async def commit(batch: Sequence[Write]) -> Sequence[object]:
-            return await self._main.run(
-                lambda connection: self._log.commit(connection, claim.epoch, batch)
+        async def commit(
+            batch: Sequence[Write], settle: Callable[[Sequence[object]], None]
+        ) -> None:
+            await self._main.run(
+                lambda connection: self._log.commit(connection, claim.epoch, batch), tell=settle
             )
 
         try:
@@ -195,8 +198,8 @@ class _SqliteStore(EventStore):
         )
 
     async def count(self, filter: RunFilter = EVERYTHING) -> int:
-        where = listing.condition(filter)
-        return await self._read(lambda connection: listing.count(connection, where), unknown=0)
+        query = listing.count_query(filter)
+        return await self._read(lambda connection: listing.count(connection, query), unknown=0)
 
     async def list_active(self) -> Sequence[WorkflowId]:
         return await self._ids(RunFilter(status=WorkflowStatus.RUNNING))
@@ -344,7 +347,7 @@ class _SqliteStore(EventStore):
         Args:
             unknown: the answer where the question is no text to a file, so nobody's name.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         with readable(self._path):
             try:
                 return await self._reader.run(function)

@@ -15,6 +15,7 @@ from aion_store_sqlite.attributes import from_json, search_key
 from aion_store_sqlite.due import left_out
 from aion_store_sqlite.encoded import seen_id
 from aion_store_sqlite.mail import answer_to
+from aion_store_sqlite.places import note_purged
 from aion_store_sqlite.reads import arrivals_after, events_after
 
 __all__ = [
@@ -57,6 +58,7 @@ def purge(cursor: sqlite3.Cursor, workflow_ids: Collection[WorkflowId]) -> int:
                 "only"
             )
         found.append((workflow,))
+    note_purged(cursor)
     for table in _TABLES_BY_WORKFLOW:
         cursor.executemany(f"DELETE FROM {table} WHERE workflow = ?", found)
     return len(found)
@@ -99,7 +101,7 @@ def damage_of_file(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
-    """Rows to search by that differ from what they were made of, and rows of no workflow."""
+    """What is searched and counted by and differs from what it was made of; rows of no workflow."""
     found: list[str] = []
     owners = connection.execute("SELECT workflow, workflow_id, attributes FROM workflows")
     for workflow, workflow_id, text in owners.fetchall():
@@ -117,7 +119,7 @@ def damage_of_searches(connection: sqlite3.Connection) -> list[str]:
                 f"workflow {workflow_id!r} is found by the attributes {kept!r} instead of "
                 f"{wanted!r}"
             )
-    return found + _unseen(connection) + _of_nobody(connection)
+    return found + _miscounted(connection) + _unseen(connection) + _of_nobody(connection)
 
 
 def damage_of_resting_runs(connection: sqlite3.Connection) -> list[str]:
@@ -171,6 +173,22 @@ def _of_nobody(connection: sqlite3.Connection) -> list[str]:
         ).fetchall()
     ]
     return [f"{count} rows of {table} belong to no workflow" for table, count in counts if count]
+
+
+def _miscounted(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        """
+        SELECT workflow_type, status, stuck, sum(counted), sum(there) FROM (
+            SELECT workflow_type, status, stuck, runs AS counted, 0 AS there FROM run_counts
+            UNION ALL SELECT workflow_type, status, stuck IS NOT NULL, 0, 1 FROM workflows
+        ) GROUP BY 1, 2, 3 HAVING sum(counted) <> sum(there)
+        """
+    ).fetchall()
+    return [
+        f"{counted} {'stuck ' if stuck else ''}workflows of type {workflow_type!r} are counted as "
+        f"{status}, and there are {there}"
+        for workflow_type, status, stuck, counted, there in rows
+    ]
 
 
 def _unseen(connection: sqlite3.Connection) -> list[str]:

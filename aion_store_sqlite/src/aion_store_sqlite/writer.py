@@ -32,11 +32,19 @@ class SqliteWriter(StoreWriter):
 
     async def append_many(self, appends: Sequence[Append]) -> Sequence[StoreError | None]:
         await trio.lowlevel.checkpoint_if_cancelled()
-        encoded = [_encoded(append) for append in appends]
-        sound = [append for append in encoded if not isinstance(append, StoreError)]
+        sound: list[EncodedAppend] = []
+        refused: dict[int, StoreError] = {}
+        for place, append in enumerate(appends):
+            try:
+                sound.append(encode(append))
+            except StoreError as refusal:
+                refused[place] = refusal
         # Submitted even when nothing is left: a fenced writer is to learn it.
-        outcomes = iter(cast("Sequence[StoreError | None]", await self._group.submit(sound)))
-        return [append if isinstance(append, StoreError) else next(outcomes) for append in encoded]
+        outcomes = cast("Sequence[StoreError | None]", await self._group.submit(sound))
+        if not refused:
+            return outcomes
+        others = iter(outcomes)
+        return [refused.get(place) or next(others) for place in range(len(appends))]
 
     async def put_heartbeat(
         self,
@@ -100,10 +108,3 @@ class SqliteWriter(StoreWriter):
         if isinstance(result, StoreError):
             raise result
         return cast("Result", result)
-
-
-def _encoded(append: Append) -> EncodedAppend | StoreError:
-    try:
-        return encode(append)
-    except StoreError as error:
-        return error

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aion_core.contracts import StoreCapabilities
+from aion_core.contracts import Message, StoreCapabilities
 from aion_core.ids import WorkflowId
+from aion_core.storing import read_row
 from aion_core.testing.store_suite import Opener, StoreSuite
 from aion_store_example import keys
 from aion_store_example.database import Table, close_database, open_database
@@ -48,6 +49,23 @@ class TestLmdbStore(StoreSuite):
                 event = txn.get(Table.EVENTS, key)
                 assert event is not None
                 txn.put(Table.EVENTS, key, event[:-2])
+            close_database(database)
+
+        return corrupt
+
+    @pytest.fixture
+    def corrupt_message(self, tmp_path: Path) -> Callable[[str], None]:
+        def corrupt(message_id: str) -> None:
+            database = open_database(tmp_path / "store", 2**30)
+            with database.writing() as txn:
+                found = [
+                    (key, value)
+                    for key, value in txn.scan(Table.MESSAGES)
+                    if read_row(Message, value).message_id == message_id
+                ]
+                for key, value in found:
+                    txn.put(Table.MESSAGES, key, value.replace(b'"signal"', b'"wave"'))
+            assert found
             close_database(database)
 
         return corrupt

@@ -14,8 +14,9 @@ from aion_core.authoring.attempt import ActivityInfo, activity_info, entered_act
 from aion_core.authoring.naming import checked_aliases
 from aion_core.authoring.signature import CallSignature, check_definition
 from aion_core.commands import RunActivity
-from aion_core.ids import ActivityId, keyed_position, position
+from aion_core.ids import keyed_position, position
 from aion_core.machine.tasks import current_task_or_none
+from aion_core.making import maker
 from aion_core.payloads import Payload, PayloadConverter
 from aion_core.policies import ActivityOptions, Limit, OnCancel, RetryPolicy
 
@@ -32,6 +33,8 @@ __all__ = [
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+
+_run_activity = maker(RunActivity)
 
 Loop: TypeAlias = Literal["trio", "asyncio"]
 """On which event loop an async activity runs: the engine's, or one of asyncio beside it."""
@@ -87,26 +90,25 @@ class Activity(Generic[P, R_co]):
         if task is None:
             result: R_co = await self.run_plainly(*args, **kwargs)
             return result
-        environment = task.environment
-        key = self.settings.key
-        activity_id = (
-            position("activity", task.path, task.next_ordinal("activity"))
-            if key is None
-            else keyed_position("activity", key)
-        )
-        # The input recorded holds: what is not going to be compared need not be encoded again. But
-        # a key may be that of a later call, after one that could not be encoded.
-        start = environment.recorded.start_of(activity_id) if key is None else None
-        command = RunActivity(
-            ActivityId(activity_id),
+        environment, settings, start = task.environment, self.settings, None
+        if settings.key is None:
+            activity_id = position("activity", task.path, task.next_ordinal("activity"))
+            # The input recorded holds: what is not going to be compared need not be encoded again.
+            if environment.is_replaying:
+                start = environment.recorded.start_of(activity_id)
+        else:
+            # A key may be that of a later call, after one that could not be encoded.
+            activity_id = keyed_position("activity", settings.key)
+        command = _run_activity(
+            activity_id,
             self.name,
             self.signature.encode_arguments(args, kwargs, environment.converter)
             if start is None
             else start.input,
-            self.settings,
-            aliases=self.aliases,
+            settings,
+            self.aliases,
         )
-        payload = await environment.activities.run(task, command, self)
+        payload = await environment.activities.call(task, command, self)
         recorded: R_co = self.signature.decode_result(payload, environment.converter)
         return recorded
 
@@ -236,8 +238,15 @@ class _Decorator:
 def _given(**settings: Any) -> dict[str, Any]:
     """Those that are not None. Raises `TypeError` or `ValueError`: one cannot be a setting."""
     given = {name: value for name, value in settings.items() if value is not None}
-    if not isinstance(given.get("retry"), RetryPolicy | None):
-        raise TypeError(f"retry is a RetryPolicy, not {given['retry']!r}")
+    retry = given.get("retry")
+    if not isinstance(retry, RetryPolicy | None):
+        raise TypeError(f"retry is a RetryPolicy, not {retry!r}")
+    # Here, and not where a policy is made: those that are recorded are read back whatever they say.
+    if retry is not None and retry.initial_interval > retry.max_interval:
+        raise ValueError(
+            f"initial_interval is {retry.initial_interval:g} s and max_interval, which would cut "
+            f"it, {retry.max_interval:g} s; give a max_interval that is at least as long"
+        )
     on_cancel = given.get("on_cancel", "wait")
     if on_cancel not in get_args(OnCancel):
         raise ValueError(f"on_cancel is 'wait' or 'abandon', not {on_cancel!r}")

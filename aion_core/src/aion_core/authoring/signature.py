@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from aion_core.errors import PayloadError
-from aion_core.payloads import Payload, PayloadConverter
+from aion_core.payloads import NamedTypes, Payload, PayloadConverter
 
 __all__ = ["CallSignature", "check_definition"]
 
+_NO_DEFAULT = inspect.Parameter.empty
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -57,8 +57,12 @@ class CallSignature:
         return typing.get_type_hints(self._fn, include_extras=True)
 
     @cached_property
-    def _annotations(self) -> Mapping[str, Any]:
-        return {name: self._hints[name] for name in self._names}
+    def _types(self) -> NamedTypes:
+        parameters = self._signature.parameters
+        return NamedTypes(
+            {name: self._hints[name] for name in self._names},
+            frozenset(name for name in self._names if parameters[name].default is not _NO_DEFAULT),
+        )
 
     def check_types(self, converter: PayloadConverter) -> None:
         """Find out early whether all types can be stored.
@@ -82,17 +86,20 @@ class CallSignature:
             TypeError: they are not arguments of the function.
             PayloadError: a value does not fit its annotation.
         """
-        if len(args) == len(self._names) and not (kwargs or self._takes_keywords_only):
-            values: Mapping[str, object] = dict(zip(self._names, args, strict=True))
-        else:
-            try:
-                bound = self._signature.bind(*args, **kwargs)
-            except TypeError as error:
-                name = self._fn.__qualname__
-                raise TypeError(f"{name}{self._signature} was called wrongly: {error}") from None
-            bound.apply_defaults()
-            values = bound.arguments
-        return converter.encode_fields(values, self._annotations)
+        if kwargs or self._takes_keywords_only or len(args) != len(self._names):
+            args = self._in_order(args, kwargs)
+        return converter.encode_named(args, self._types)
+
+    def _in_order(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> tuple[object, ...]:
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            name = self._fn.__qualname__
+            raise TypeError(f"{name}{self._signature} was called wrongly: {error}") from None
+        bound.apply_defaults()
+        return tuple(bound.arguments.values())
 
     def decode_arguments(self, payload: Payload, converter: PayloadConverter) -> dict[str, Any]:
         """Give stored arguments back, as keywords.
@@ -100,14 +107,7 @@ class CallSignature:
         Raises:
             PayloadError: they do not fit the function as it is now.
         """
-        values = converter.decode_fields(payload, self._annotations)
-        for name in self._names:
-            if name not in values and self._has_no_default(name):
-                raise PayloadError(f"$.{name}: field {name!r} is missing")
-        return values
-
-    def _has_no_default(self, name: str) -> bool:
-        return self._signature.parameters[name].default is inspect.Parameter.empty
+        return converter.decode_named(payload, self._types)
 
     def encode_result(self, value: object, converter: PayloadConverter) -> Payload:
         """Store what the function returned. Raises `PayloadError`."""

@@ -5,8 +5,8 @@ Written by stable kind names, not class names, and read strictly: what does not 
 later version add fields to old histories.
 
 ``events`` writes and reads, ``hooks`` says how each type of field looks, ``compiled`` makes the
-readers, ``scheduled`` spares the repeated options of activities, ``text`` is JSON itself,
-``instants`` the time beside an event.
+readers and writers, ``scheduled`` spares the repeated options of activities, ``instants`` is the
+time beside an event.
 """
 
 from aion_core.codec.events import decode_event, encode_event, kind_of

@@ -10,11 +10,18 @@ import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from aion_core import events as e
-from aion_core.codec.compiled import ENVELOPE, compile_reader
+from aion_core.codec.compiled import (
+    ENVELOPE,
+    ReadEvent,
+    WriteEvent,
+    compile_reader,
+    compile_writer,
+)
 from aion_core.codec.hooks import make_converter
 from aion_core.codec.instants import EPOCH
-from aion_core.codec.scheduled import ScheduledText
+from aion_core.codec.scheduled import OptionsText
 from aion_core.errors import CorruptHistoryError
+from aion_core.generating import MadeOnce
 from aion_core.ids import WorkflowId
 from aion_core.json_text import read_json, write_json
 
@@ -78,9 +85,19 @@ def encode_event(event: e.HistoryEvent) -> str:
             an instant has no zone.
         ValueError: a number in it is none, or UTC has no date for an instant.
     """
+    try:
+        return _WRITERS[event.__class__](event)
+    except Exception:
+        pass  # The careful one decides; what it says has nothing to do with this.
+    return _encode_carefully(event)
+
+
+def _encode_carefully(event: e.HistoryEvent) -> str:
+    """For what the compiled writers do not know, such as bytes that are no text."""
     if event.__class__ is e.ActivityScheduled:
-        return _SCHEDULED.write(event)
-    return write_json(_WRITERS[event.__class__](event))
+        # Refuses those that could not be read.
+        _OPTIONS.text_of(event.options)
+    return write_json(_PLAIN_WRITERS[event.__class__](event))
 
 
 def decode_event(
@@ -91,18 +108,21 @@ def decode_event(
     Raises:
         CorruptHistoryError: unknown kind, no JSON, or a field missing or of a wrong type.
     """
-    reader = _READERS.get(kind)
-    if reader is None:
+    if kind not in _KINDS:
         raise CorruptHistoryError(workflow_id, seq, "kind", f"unknown kind {kind!r}")
+    reader = _READERS[kind]
     try:
-        fields = _SCHEDULED.read(data) if kind == "ActivityScheduled" else read_json(data)
-        # A list of the fields' names would pass for an object that has them all.
-        if fields.__class__ is dict:
-            return reader(fields, seq, recorded_at, workflow_id)
-        raise TypeError("expected an object")
+        return reader(data, seq, recorded_at, workflow_id)
     except Exception as error:
-        place, reason = _explain(kind, data, error)
-        raise CorruptHistoryError(workflow_id, seq, place, reason) from error
+        failed = error
+    bare = data.strip(_WHITE_SPACE)
+    if bare != data:
+        try:
+            return reader(bare, seq, recorded_at, workflow_id)
+        except Exception as error:
+            failed = error
+    place, reason = _explain(kind, data, failed)
+    raise CorruptHistoryError(workflow_id, seq, place, reason) from failed
 
 
 def _explain(kind: str, data: str, error: Exception) -> tuple[str, str]:
@@ -115,7 +135,7 @@ def _explain(kind: str, data: str, error: Exception) -> tuple[str, str]:
         return "$", "expected an object"
     fields |= {"seq": 1, "recorded_at": EPOCH, "workflow_id": "w"}
     try:
-        _CAREFUL.structure(fields, _KINDS[kind])
+        make_converter(detailed=True).structure(fields, _KINDS[kind])
     except Exception as detailed:
         first = cattrs.transform_error(detailed, "$", lambda found, _: _describe(found))[0]
         reason, _, place = first.rpartition(" @ ")
@@ -127,18 +147,29 @@ def _describe(error: BaseException) -> str:
     return f"field {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _writer(
-    cls: type[e.HistoryEvent], converter: cattrs.Converter, *besides: str
-) -> Callable[[Any], dict[str, Any]]:
-    """Makes plain the fields of an event but its envelope and those named ``besides``."""
-    omitted: dict[str, Any] = {name: override(omit=True) for name in (*ENVELOPE, *besides)}
+_WHITE_SPACE = " \t\n\r"
+"""What JSON allows around a value. We write none."""
+_CONVERTER = make_converter(detailed=False)
+_OPTIONS = OptionsText(_CONVERTER)
+
+
+def _make_reader(kind: str) -> ReadEvent:
+    parse = _OPTIONS.parse_scheduled if kind == "ActivityScheduled" else None
+    return compile_reader(_KINDS[kind], _CONVERTER, parse)
+
+
+def _make_writer(cls: type[e.HistoryEvent]) -> WriteEvent:
+    return compile_writer(cls, _CONVERTER, {"options": _OPTIONS.text_of})
+
+
+def _make_plain_writer(cls: type[e.HistoryEvent]) -> Callable[[Any], dict[str, Any]]:
+    omitted: dict[str, Any] = {name: override(omit=True) for name in ENVELOPE}
     return make_dict_unstructure_fn(
-        cls, converter, _cattrs_omit_if_default=True, _cattrs_use_linecache=False, **omitted
+        cls, _CONVERTER, _cattrs_omit_if_default=True, _cattrs_use_linecache=False, **omitted
     )
 
 
-_CONVERTER = make_converter(detailed=False)
-_CAREFUL = make_converter(detailed=True)
-_WRITERS = {cls: _writer(cls, _CONVERTER) for cls in _KINDS.values()}
-_READERS = {kind: compile_reader(cls, _CONVERTER) for kind, cls in _KINDS.items()}
-_SCHEDULED = ScheduledText(_CONVERTER, _writer(e.ActivityScheduled, _CONVERTER, "options"))
+# To make the functions of a kind takes a millisecond or two, and hardly a process meets them all.
+_READERS = MadeOnce(_make_reader)
+_WRITERS = MadeOnce(_make_writer)
+_PLAIN_WRITERS = MadeOnce(_make_plain_writer)

@@ -6,7 +6,7 @@ import base64
 import math
 import typing
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -109,8 +109,9 @@ def _read_float(value: Any, _: Any) -> float:
 
 def _write_instant(instant: datetime) -> str:
     # Stores keep some of them as microseconds, too: one for which there are none is to be refused
-    # with its event, before it is a row.
-    to_micros(instant)
+    # with its event, before it is a row. In UTC there are always some.
+    if instant.tzinfo is not UTC:
+        to_micros(instant)
     return instant.isoformat()
 
 

@@ -11,8 +11,10 @@ from aion_core.contracts.messages import (
     MessageKind,
     RunRef,
     StoredMessage,
+    UnreadableMessage,
     message_id_of,
     sent_message_id,
+    unreadable_message,
 )
 from aion_core.contracts.observing import ActivityAttempted, EngineView, Observer
 from aion_core.contracts.recovery import (
@@ -89,8 +91,10 @@ __all__ = [
     "StoreStats",
     "StoreWriter",
     "StoredMessage",
+    "UnreadableMessage",
     "VersionedCatalog",
     "WaitingStart",
     "message_id_of",
     "sent_message_id",
+    "unreadable_message",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from aion_core.contracts.messages import UnreadableMessage
 from aion_core.errors import HistoryShapeError, StoreError
 from aion_core.history import (
     ActivityRow,
@@ -34,7 +35,7 @@ async def check_store(store: EventStore) -> list[str]:
     unreadable: set[WorkflowId] = set()
     timers = await _looked_at(partial(_kept_timers, store), found)
     activities = await _looked_at(partial(_kept_activities, store), found)
-    await _looked_at(partial(_look_at_messages, store), found)
+    found += await _looked_at(partial(_unreadable_messages, store), found) or ()
     found += await _looked_at(partial(_wrong_routes, store), found) or ()
     for workflow_id in await store.list_workflow_ids():
         try:
@@ -69,9 +70,13 @@ async def _kept_activities(store: EventStore) -> set[tuple[WorkflowId, ActivityR
     return {(each.workflow_id, each.activity) async for each in store.all_activities()}
 
 
-async def _look_at_messages(store: EventStore) -> None:
-    async for _ in store.all_messages():
-        pass
+async def _unreadable_messages(store: EventStore) -> list[str]:
+    return [
+        f"message {message.message_id!r} to workflow {message.target!r} cannot be read: "
+        f"{message.reason}"
+        async for stored in store.all_messages()
+        if isinstance(message := stored.message, UnreadableMessage)
+    ]
 
 
 async def _wrong_routes(store: EventStore) -> list[str]:

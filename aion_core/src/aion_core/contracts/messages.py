@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
-from typing import Literal, get_args
+from datetime import UTC, datetime
+from typing import Literal, cast, get_args
 
 import attrs
 
 from aion_core.errors import InvalidIdError
 from aion_core.ids import RunId, WorkflowId
-from aion_core.payloads import Payload
+from aion_core.payloads import JSON, Payload
 
 __all__ = [
     "Answer",
@@ -23,8 +23,10 @@ __all__ = [
     "MessageKind",
     "RunRef",
     "StoredMessage",
+    "UnreadableMessage",
     "message_id_of",
     "sent_message_id",
+    "unreadable_message",
 ]
 
 MessageKind = Literal[
@@ -90,6 +92,23 @@ class Message:
     source: RunRef | None = None
 
 
+@attrs.frozen(kw_only=True)
+class UnreadableMessage(Message):
+    """What is left of a message that cannot be read: its row is damaged, or of a later version.
+
+    It stands in the place of the message, so that the others can be taken. Whoever gets it leaves
+    it where it is. Got from `unreadable_message`.
+
+    Attributes:
+        kind: whatever stands there.
+        reason: why it cannot be read.
+    """
+
+    message_id: str
+    kind: MessageKind
+    reason: str
+
+
 @attrs.frozen
 class StoredMessage:
     """A message that waits in the store.
@@ -132,6 +151,25 @@ def sent_message_id(kind: MessageKind, target: WorkflowId, sender_id: str) -> st
             posts another one each time, since what was answered once is not for the next sending.
     """
     return _digest([kind, target, sender_id])
+
+
+def unreadable_message(
+    message_id: object, kind: object, target: object, error: Exception
+) -> UnreadableMessage:
+    """What a store hands on for a row that it cannot read as a message.
+
+    Args:
+        message_id: what stands in the row, as is what follows.
+        error: why it cannot be read.
+    """
+    return UnreadableMessage(
+        message_id=str(message_id),
+        kind=cast("MessageKind", str(kind)),
+        target=WorkflowId(str(target)),
+        body=Payload(JSON, b""),
+        posted_at=datetime.min.replace(tzinfo=UTC),
+        reason=str(error),
+    )
 
 
 def _digest(parts: list[object]) -> str:

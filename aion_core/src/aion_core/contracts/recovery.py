@@ -102,7 +102,7 @@ class ActivityAttempt(ABC):
         input: its arguments, as recorded.
         options: its time limits; watched by the engine.
         converter: decodes the arguments and encodes the result.
-        cancel_scope: in which the executor is called.
+        cancel_scope: in which the executor is called; not to be touched once it has returned.
         last_heartbeat: details of the last heartbeat of any attempt before this one.
         resources: what the engine was given for its activities.
     """

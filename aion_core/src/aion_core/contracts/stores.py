@@ -30,6 +30,7 @@ from aion_core.contracts.rows import (
 from aion_core.errors import CorruptHistoryError, StoreError
 from aion_core.events import HistoryEvent
 from aion_core.history import (
+    Change,
     RunProjection,
     RunSummary,
     WorkflowSummary,
@@ -59,6 +60,8 @@ class Append:
         consume: ids of messages to this workflow that become its events here.
         post: messages that these events send.
         answer: answers to messages from outside.
+        changes: what `aion_core.history.changes` says of each event, in their order, from a caller
+            who has asked already. A store may take it, or ask by itself.
     """
 
     workflow_id: WorkflowId
@@ -67,6 +70,7 @@ class Append:
     consume: Sequence[str] = ()
     post: Sequence[Message] = ()
     answer: Sequence[Answer] = ()
+    changes: Sequence[Change | None] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -428,6 +432,9 @@ class EventStore(ABC):
     @abstractmethod
     async def messages(self, after: int = 0, limit: int = 1000) -> Sequence[StoredMessage]:
         """Pending messages to all workflows, in order of posting.
+
+        One that cannot be read, because its row is damaged or of a later version, is an
+        `UnreadableMessage`, and stops no other. It stays until somebody can.
 
         Args:
             after: the position of the last message of the page before.

@@ -12,14 +12,31 @@ import cattrs
 import typing_extensions
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from aion_core.conversion.misfits import Hook, Misfit, Write, expect, mismatch, type_name, writer
+from aion_core.conversion.compiled import class_reader
+from aion_core.conversion.misfits import (
+    Hook,
+    Misfit,
+    Write,
+    WriteObject,
+    expect,
+    mismatch,
+    type_name,
+    writer,
+)
 
 __all__ = ["add_classes", "is_class", "is_typed_dict"]
 
 
-def add_classes(converter: cattrs.Converter) -> None:
-    """Teach a converter all of them."""
-    converter.register_structure_hook_factory(is_class, partial(_class_factory, converter))
+def add_classes(converter: cattrs.Converter, *, compiled: bool) -> None:
+    """Teach a converter all of them.
+
+    Args:
+        compiled: whether classes are read by functions that do not know where they are.
+    """
+    reading = partial(_class_factory, converter)
+    if compiled:
+        reading = partial(_compiled_factory, converter, _Begun())
+    converter.register_structure_hook_factory(is_class, reading)
     converter.register_unstructure_hook_factory(is_class, partial(_class_writer, converter))
     converter.register_structure_hook_factory(
         is_typed_dict, partial(_dict_factory, converter, _Begun())
@@ -53,15 +70,23 @@ def _class_factory(converter: cattrs.Converter, cls: Any) -> Hook:
     return from_object
 
 
+def _compiled_factory(converter: cattrs.Converter, begun: _Begun, cls: Any) -> Hook:
+    if cls in begun.classes:
+        return converter.structure
+    begun.classes.add(cls)
+    try:
+        return class_reader(converter, cls) or _class_factory(converter, cls)
+    finally:
+        begun.classes.discard(cls)
+
+
 def _class_writer(converter: cattrs.Converter, cls: Any) -> Write:
     unstructure = make_dict_unstructure_fn(cls, converter)
-    exact = typing.get_origin(cls) or cls
-    # What a subclass has beside would be lost.
-    return lambda v: unstructure(v) if v.__class__ is exact else Misfit(type_name(cls), v)
+    return WriteObject(type_name(cls), typing.get_origin(cls) or cls, unstructure)
 
 
 class _Begun(threading.local):
-    """Dictionaries whose hooks this thread is making: one that holds itself asks for it later."""
+    """Types whose hooks this thread is making: one that holds itself asks for it later."""
 
     def __init__(self) -> None:
         self.classes: set[Any] = set()

@@ -36,10 +36,15 @@ class _Converter(cattrs.Converter):
         return self.get_unstructure_hook(annotation)(obj)
 
 
-def strict_converter() -> cattrs.Converter:
-    """A converter that refuses, in both directions, what does not fit its annotation exactly."""
+def strict_converter(*, compiled: bool = False) -> cattrs.Converter:
+    """A converter that refuses, in both directions, what does not fit its annotation exactly.
+
+    Args:
+        compiled: whether it is a fast one, whose errors do not say where they are.
+    """
     converter = _Converter()
     # The order matters: cattrs asks the factory registered last first.
-    for add in (add_classes, add_models, add_containers, add_scalars, add_unions):
+    add_classes(converter, compiled=compiled)
+    for add in (add_models, add_containers, add_scalars, add_unions):
         add(converter)
     return converter

@@ -9,7 +9,17 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Hook", "Misfit", "Write", "expect", "mismatch", "same_type", "type_name", "writer"]
+__all__ = [
+    "Hook",
+    "Misfit",
+    "Write",
+    "WriteObject",
+    "expect",
+    "mismatch",
+    "same_type",
+    "type_name",
+    "writer",
+]
 
 Hook = Callable[[Any, Any], Any]
 """Reads a plain value, of a type."""
@@ -76,6 +86,24 @@ def same_type(expected: type, value: Any, _: Any) -> Any:
             raise ValueError(f"no float has all digits of {value}")
         return number
     raise mismatch(expected.__name__, value)
+
+
+@attrs.frozen
+class WriteObject:
+    """Writes instances of exactly one class, field by field; not those of its subclasses, as what
+    they have beside would be lost.
+
+    Attributes:
+        name: of the class, as its annotation says it.
+        unstructure: makes an object of the fields.
+    """
+
+    name: str
+    cls: type
+    unstructure: Write
+
+    def __call__(self, value: Any) -> object:
+        return self.unstructure(value) if value.__class__ is self.cls else Misfit(self.name, value)
 
 
 def writer(cls: type, write: Write, also: type | None = None) -> Write:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +39,9 @@ def add_scalars(converter: cattrs.Converter) -> None:
     for cls, write, read in _TEXTS:
         converter.register_unstructure_hook(cls, writer(cls, write))
         converter.register_structure_hook(cls, partial(_from_text, cls, read))
+    # Of anything that is to be a Path cattrs would make a text.
+    converter.register_unstructure_hook(Path, writer(Path, str, also=PurePath))
+    converter.register_structure_hook(Path, _path_from_text)
     converter.register_unstructure_hook(timedelta, writer(timedelta, _to_seconds))
     converter.register_structure_hook(timedelta, _from_seconds)
     converter.register_structure_hook_factory(is_enum, partial(_enum_factory, converter))
@@ -77,6 +80,13 @@ def _from_text(cls: type, read: Callable[[str], Any], value: Any, annotation: An
         return read(value)
     except (ValueError, ArithmeticError) as error:
         raise ValueError(f"expected {cls.__name__}, got {value!r}") from error
+
+
+def _path_from_text(value: Any, annotation: Any) -> Path:
+    if value.__class__ is not str:
+        raise mismatch("Path", value)
+    path: Path = annotation(value)
+    return path
 
 
 def _to_seconds(value: timedelta) -> float:

@@ -14,6 +14,7 @@ from aion_core.failures import Failure
 from aion_core.history.rows import ActivityRow
 from aion_core.history.statuses import CLOSED_BY
 from aion_core.ids import ActivityId, RunId, TimerId
+from aion_core.making import maker
 from aion_core.status import WorkflowStatus
 from aion_core.values import Attributes, AttributeValue, merged_attributes
 
@@ -167,13 +168,18 @@ Change: TypeAlias = (
 )
 
 
+_activity_row = maker(ActivityRow)
+_activity_opened = maker(ActivityOpened)
+_activity_settled = maker(ActivitySettled)
+
+
 def changes(event: e.HistoryEvent) -> Change | None:
     """What an event does to the rows of its workflow; None for nothing."""
     match event:
         case e.ActivityScheduled():
-            return ActivityOpened(_scheduled(event))
+            return _activity_opened(_scheduled(event))
         case e.ActivityCompleted() | e.ActivityCancelled():
-            return ActivitySettled(event.activity_id)
+            return _activity_settled(event.activity_id)
         case e.ActivityFailed():
             return _failed(event)
         case e.ActivityStarted():
@@ -210,16 +216,12 @@ def changes(event: e.HistoryEvent) -> Change | None:
 
 def _scheduled(event: e.ActivityScheduled) -> ActivityRow:
     options = event.options
-    limit = options.limit
-    return ActivityRow(
+    limit, time_limit = options.limit, options.schedule_to_close
+    return _activity_row(
         activity_id=event.activity_id,
         activity_type=event.activity_type,
         scheduled_seq=event.seq,
-        deadline=(
-            None
-            if options.schedule_to_close is None
-            else event.recorded_at + timedelta(seconds=options.schedule_to_close)
-        ),
+        deadline=None if time_limit is None else event.recorded_at + timedelta(seconds=time_limit),
         rate=(
             None if limit is None or limit.rate is None else RateRow(limit.name, limit.rate.window)
         ),

@@ -88,8 +88,8 @@ class RunProjection:
         """True while the run takes arrivals."""
         return self.summary is not None and not self.summary.status.is_closed
 
-    def apply(self, event: e.HistoryEvent) -> None:
-        """Take one more event.
+    def apply(self, event: e.HistoryEvent) -> Change | None:
+        """Take one more event; returns what `changes` says of it.
 
         Raises:
             HistoryShapeError: its seq is not the next, or it stands before the start.
@@ -113,15 +113,17 @@ class RunProjection:
         change = changes(event)
         if change is not None:
             self._apply_change(change)
+        return change
 
     def _apply_change(self, change: Change) -> None:
         match change:
-            case ActivityOpened(activity):
-                self.activities[activity.activity_id] = activity
-            case ActivitySettled(activity_id, failed):
-                self.activities.pop(activity_id, None)
-                if failed:
-                    self._summarize(failed_activity=activity_id)
+            # By far the most; their parts are not taken out by patterns, which takes its time.
+            case ActivityOpened():
+                self.activities[change.activity.activity_id] = change.activity
+            case ActivitySettled():
+                self.activities.pop(change.activity_id, None)
+                if change.failed:
+                    self._summarize(failed_activity=change.activity_id)
             case TimerArmed(timer):
                 self.timers[timer.timer_id] = timer
             case TimerSettled(timer_id):
@@ -164,14 +166,14 @@ class RunProjection:
             case RunClosed():
                 self.timers.clear()
                 self.activities.clear()
+                assert self.summary is not None
                 self._summarize(
                     status=change.status,
                     closed_at=change.closed_at,
                     failure_reason=change.failure_reason,
                     stuck=None,
+                    failed_activity=self.summary.failed_activity if change.by_activity else None,
                 )
-                if not change.by_activity:
-                    self._summarize(failed_activity=None)
             case RunReopened(timers, activities):
                 self.timers = {timer.timer_id: timer for timer in timers}
                 self.activities = {each.activity_id: each for each in activities}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
 from aion_core import commands as c
 from aion_core import events as e
 from aion_core.errors import (
@@ -15,13 +13,13 @@ from aion_core.errors import (
     WorkflowUsageError,
 )
 from aion_core.ids import ActivityId
-from aion_core.machine.kernel import Task, suspend
+from aion_core.machine.tasks import Park, Task
 from aion_core.payloads import Payload, PayloadConverter
 
 if TYPE_CHECKING:
     from aion_core.machine.environment import Environment
 
-__all__ = ["ActivityCalls", "ActivityDefinition"]
+__all__ = ["ActivityCall", "ActivityCalls", "ActivityDefinition"]
 
 
 class ActivityDefinition(Protocol):
@@ -35,13 +33,36 @@ class ActivityDefinition(Protocol):
         """Raises `PayloadError`: the activity cannot have returned this."""
 
 
-@attrs.define(eq=False)
-class _Call:
-    """A call without an outcome; ``task`` is None once nobody waits for it any more."""
+class ActivityCall(Park):
+    """A call without an outcome. Awaited by its task it gives the stored result.
 
-    command: c.RunActivity
-    definition: ActivityDefinition
-    task: Task | None
+    Attributes:
+        task: None once nobody waits for it any more.
+    """
+
+    __slots__ = ("_is_asked_to_stop", "command", "definition", "task")
+
+    def __init__(self, task: Task, command: c.RunActivity, definition: ActivityDefinition) -> None:
+        self.task: Task | None = task
+        self.command = command
+        self.definition = definition
+        self._is_asked_to_stop = False
+
+    def abort(self) -> bool:
+        """Ask the activity to stop, once.
+
+        Its task waits on, because what the activity did do must not be lost on the one who may have
+        to undo it; or, with ``on_cancel="abandon"``, it leaves at once.
+        """
+        task, command = self.task, self.command
+        assert task is not None  # who waits no more is not cancelled here
+        if not self._is_asked_to_stop:
+            self._is_asked_to_stop = True
+            task.environment.issue(c.CancelActivity(command.activity_id), task)
+        if command.options.on_cancel != "abandon":
+            return False
+        self.task = None
+        return True
 
 
 class ActivityCalls:
@@ -51,7 +72,7 @@ class ActivityCalls:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._open: dict[ActivityId, _Call] = {}
+        self._open: dict[ActivityId, ActivityCall] = {}
         self._keys: dict[ActivityId, None] = {}
 
     def __len__(self) -> int:
@@ -61,18 +82,16 @@ class ActivityCalls:
         """The activity behind an open call, for who runs it."""
         return self._open[activity_id].definition
 
-    async def run(
+    def call(
         self, task: Task, command: c.RunActivity, definition: ActivityDefinition
-    ) -> Payload:
-        """Park a task until an activity has its outcome.
+    ) -> ActivityCall:
+        """Call an activity on behalf of a task, which has to await it at once.
 
-        Cancelled meanwhile it asks the activity to stop. Then it waits on, because what the
-        activity did do must not be lost on the one who may have to undo it; or, with
-        ``on_cancel="abandon"``, it leaves at once.
+        That raises `ActivityError` if it failed for good, and `Cancelled` if it was stopped because
+        the task was cancelled.
 
         Raises:
-            ActivityError: it failed for good.
-            Cancelled: it was stopped because this task was cancelled.
+            Cancelled: the task is cancelled already.
         """
         if task.is_cancelled:
             raise Cancelled
@@ -80,21 +99,8 @@ class ActivityCalls:
         if command.options.key is not None:
             self._use_key(activity_id, command.options.key)
         self._environment.issue(command, task)
-        call = self._open[activity_id] = _Call(command, definition, task)
-        abandons = command.options.on_cancel == "abandon"
-        requested = False
-
-        def abort() -> bool:
-            nonlocal requested
-            if not requested:
-                requested = True
-                self._environment.issue(c.CancelActivity(activity_id), task)
-            if abandons:
-                call.task = None
-            return abandons
-
-        result: Payload = await suspend(abort)
-        return result
+        call = self._open[activity_id] = ActivityCall(task, command, definition)
+        return call
 
     def settle(self, event: e.ActivityCompleted | e.ActivityFailed | e.ActivityCancelled) -> None:
         """Apply an arrival: an activity has its outcome."""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from aion_core import commands as c
+from aion_core import events as e
 from aion_core.errors import Cancelled
 from aion_core.failures import failure_from
-from aion_core.ids import RunId
+from aion_core.ids import PackageVersion, RunId
 from aion_core.machine.randomness import successor_of
 from aion_core.payloads import Payload
 from aion_core.status import WorkflowStatus
+from aion_core.values import Attributes
 
-__all__ = ["ContinuedAsNew", "end_by_error", "is_only_cancelled", "status_by"]
+__all__ = [
+    "ContinuedAsNew",
+    "end_by_error",
+    "is_only_cancelled",
+    "start_of_successor",
+    "status_by",
+]
 
 
 class ContinuedAsNew(BaseException):
@@ -41,6 +49,36 @@ def end_by_error(
     if cancel_reason is not None and is_only_cancelled(error):
         return c.CancelWorkflow(cancel_reason)
     return c.FailWorkflow(failure_from(error))
+
+
+def start_of_successor(
+    ended: e.WorkflowContinuedAsNew,
+    former: e.WorkflowStarted,
+    attributes: Attributes,
+    package_version: PackageVersion,
+) -> e.WorkflowStarted:
+    """The first event of the run that follows one, directly behind its end.
+
+    Args:
+        former: the first event of the run that ends.
+        attributes: what that is searched by.
+        package_version: of the code that is to run.
+    """
+    _, seed = successor_of(former.random_seed, former.run_id, "continued")
+    return e.WorkflowStarted(
+        seq=ended.seq + 1,
+        recorded_at=ended.recorded_at,
+        workflow_id=ended.workflow_id,
+        workflow_type=ended.workflow_type or former.workflow_type,
+        input=ended.input,
+        run_id=ended.successor_run_id,
+        continued_from=former.run_id,
+        package_version=package_version,
+        random_seed=seed,
+        parent=former.parent,
+        attributes=attributes or None,
+        memo=former.memo,
+    )
 
 
 def status_by(command: c.AnchoredCommand) -> str:

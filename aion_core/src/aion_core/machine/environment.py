@@ -7,7 +7,7 @@ wake them from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ class Environment:
         now: `recorded_at` of the arrival being applied: the run's only clock.
         seq: of the arrival being applied.
         is_replaying: what happens now is history already.
+        has_answered: an await was answered since the activation began.
         converter: how values are stored.
         cancel_reason: why the run is to stop; None while nobody has asked for it.
         ends_as: the status that it is going to have, once that is certain.
@@ -73,6 +74,7 @@ class Environment:
         "converter",
         "dropped_signals",
         "ends_as",
+        "has_answered",
         "is_replaying",
         "lifted",
         "log_lines",
@@ -98,6 +100,7 @@ class Environment:
         self.now = started.recorded_at
         self.seq = started.seq
         self.is_replaying = False
+        self.has_answered = False
         self.converter = converter
         self.lifted = lifted
         self.cancel_reason: str | None = None
@@ -154,7 +157,7 @@ class Environment:
             self._queries = Queries(self)
         return self._queries
 
-    def take_commands(self) -> Sequence[c.Command]:
+    def take_commands(self) -> list[c.Command]:
         """The commands issued and the awaits answered since the last call, in order."""
         commands, self._commands = self._commands, []
         if self._timers is not None:
@@ -217,6 +220,7 @@ class Environment:
     def answered(self, command: c.AwaitCommand) -> None:
         """An await of the code has got what it waited for."""
         self._commands.append(command)
+        self.has_answered = True
 
     @contextmanager
     def refusing(self, what: str) -> Iterator[None]:

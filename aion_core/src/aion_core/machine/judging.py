@@ -21,6 +21,12 @@ from aion_core.errors import (
 from aion_core.failures import Failure, FailureKind, timeout_failure
 from aion_core.history import ActivityRow, RunProjection
 from aion_core.machine import arrivals as a
+from aion_core.machine.attempt_events import (
+    attempt_cancelled,
+    attempt_completed,
+    attempt_failed,
+    attempt_started,
+)
 from aion_core.machine.facts import RunFacts
 from aion_core.machine.operating import judge_retry, judge_supply
 from aion_core.payloads import Payload
@@ -172,7 +178,6 @@ class Judge:
     def _judge_activity(
         self, arrival: a.ActivityOutcome | a.Redelivery | a.AttemptStart, now: datetime
     ) -> e.HistoryEvent | None:
-        summary = self._projection.summary
         row = self._projection.activities.get(arrival.activity_id)
         if (
             row is None
@@ -180,17 +185,19 @@ class Judge:
             or row.attempt != arrival.attempt
         ):
             return None
-        if isinstance(arrival, a.Redelivery):
+        match arrival:
+            case a.ActivityOutcome():
+                return self._judge_outcome(arrival, row, now)
             # Asked for twice, it is still one delivery.
-            return self._judge_redelivery(row, now) if arrival.delivery == row.delivery else None
-        if isinstance(arrival, a.AttemptStart):
-            is_current = arrival.delivery == row.delivery and not (row.cancel_requested or row.held)
-            return self._started(row, row.delivery, now) if is_current else None
-        if summary is None or arrival.run_id != summary.run_id:
-            return None
-        if isinstance(arrival.outcome, a.AttemptCancelled) and not row.cancel_requested:
-            return None
-        return self._judge_outcome(arrival, row, now)
+            case _ if arrival.delivery != row.delivery:
+                return None
+            case a.Redelivery():
+                return self._judge_redelivery(row, now)
+            case a.AttemptStart():
+                is_wanted = not (row.cancel_requested or row.held)
+                return self._started(row, row.delivery, now) if is_wanted else None
+            case _:
+                assert_never(arrival)
 
     def _judge_start(
         self, arrival: a.StartRequest, now: datetime
@@ -228,87 +235,71 @@ class Judge:
         )
 
     def _judge_redelivery(self, row: ActivityRow, now: datetime) -> e.HistoryEvent:
-        seq, recorded_at = self._projection.head + 1, self._recorded_at(now)
+        recorded_at = self._recorded_at(now)
         if row.cancel_requested:
             # Cancelled since somebody wanted to run it again: it is settled, not run.
-            return e.ActivityCancelled(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=self._workflow_id,
-                activity_id=row.activity_id,
-                attempt=row.attempt,
-                detail=a.OUTCOME_UNKNOWN,
+            return attempt_cancelled(
+                self._projection, row, recorded_at, row.attempt, a.OUTCOME_UNKNOWN
             )
         if row.delivery < MAX_DELIVERIES:
             return self._started(row, row.delivery + 1, now)
-        return e.ActivityFailed(
-            seq=seq,
-            recorded_at=recorded_at,
-            workflow_id=self._workflow_id,
-            activity_id=row.activity_id,
-            attempt=row.attempt,
-            error=Failure(
-                type="Crashed",
-                message=f"handed out {row.delivery} times, and no process lived to see it end",
-                kind="crashed",
-            ),
-            held=self._holds(row, recorded_at),
+        failure = Failure(
+            type="Crashed",
+            message=f"handed out {row.delivery} times, and no process lived to see it end",
+            kind="crashed",
         )
+        held = self._holds(row, recorded_at)
+        return attempt_failed(self._projection, row, recorded_at, failure, held=held)
 
     def _started(self, row: ActivityRow, delivery: int, now: datetime) -> e.ActivityStarted:
-        return e.ActivityStarted(
-            seq=self._projection.head + 1,
-            recorded_at=self._recorded_at(now),
-            workflow_id=self._workflow_id,
-            activity_id=row.activity_id,
-            attempt=row.attempt,
-            delivery=delivery,
-        )
+        recorded_at = self._recorded_at(now)
+        return attempt_started(self._projection, row, recorded_at, row.attempt, delivery)
 
     def _judge_outcome(
         self, arrival: a.ActivityOutcome, row: ActivityRow, now: datetime
-    ) -> e.HistoryEvent:
-        seq, recorded_at = self._projection.head + 1, self._recorded_at(now)
-        match arrival.outcome:
-            case a.AttemptCompleted(result):
-                return e.ActivityCompleted(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self._workflow_id,
-                    activity_id=row.activity_id,
-                    result=result,
-                    attempt=row.attempt,
-                )
+    ) -> e.HistoryEvent | None:
+        projection, outcome = self._projection, arrival.outcome
+        summary = projection.summary
+        if summary is None or arrival.run_id != summary.run_id:
+            return None
+        recorded_at = self._recorded_at(now)
+        match outcome:
+            case a.AttemptCompleted():
+                return attempt_completed(projection, row, recorded_at, outcome.result)
             case a.AttemptCancelled(detail, attempt_ran):
-                return e.ActivityCancelled(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self._workflow_id,
-                    activity_id=row.activity_id,
-                    attempt=row.attempt if attempt_ran else None,
-                    detail=detail,
-                )
-            case a.AttemptFailed(failure, non_retryable):
-                delay = self._delay_before_next(row, failure, non_retryable=non_retryable)
-                failure = attrs.evolve(failure, kind=_kind(failure, delay))
-                held = delay is None and self._holds(row, recorded_at)
-                at = None if delay is None else recorded_at + timedelta(seconds=delay)
-                if at is not None and row.deadline is not None and at >= row.deadline:
-                    # To wait for an attempt that may not begin would help nobody.
-                    failure, at = self._out_of_time(row, failure), None
-                return e.ActivityFailed(
-                    seq=seq,
-                    recorded_at=recorded_at,
-                    workflow_id=self._workflow_id,
-                    activity_id=row.activity_id,
-                    attempt=row.attempt,
-                    error=failure,
-                    next_attempt_at=at,
-                    held=held,
-                    heartbeat=arrival.heartbeat,
-                )
+                if not row.cancel_requested:
+                    return None
+                attempt = row.attempt if attempt_ran else None
+                return attempt_cancelled(projection, row, recorded_at, attempt, detail)
+            case a.AttemptFailed():
+                return self._judge_failure(arrival, outcome, row, recorded_at)
             case _:
-                assert_never(arrival.outcome)
+                assert_never(outcome)
+
+    def _judge_failure(
+        self,
+        arrival: a.ActivityOutcome,
+        outcome: a.AttemptFailed,
+        row: ActivityRow,
+        recorded_at: datetime,
+    ) -> e.ActivityFailed:
+        failure = outcome.failure
+        delay = self._delay_before_next(row, failure, non_retryable=outcome.non_retryable)
+        failure = attrs.evolve(failure, kind=_kind(failure, delay))
+        held = delay is None and self._holds(row, recorded_at)
+        at = None if delay is None else recorded_at + timedelta(seconds=delay)
+        if at is not None and row.deadline is not None and at >= row.deadline:
+            # To wait for an attempt that may not begin would help nobody.
+            failure, at = self._out_of_time(row, failure), None
+        return attempt_failed(
+            self._projection,
+            row,
+            recorded_at,
+            failure,
+            next_attempt_at=at,
+            held=held,
+            heartbeat=arrival.heartbeat,
+        )
 
     def _delay_before_next(
         self, row: ActivityRow, failure: Failure, *, non_retryable: bool

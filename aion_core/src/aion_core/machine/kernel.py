@@ -74,6 +74,7 @@ class Kernel:
         root_scope: around everything in the run.
         predicates: what tasks wait for that no arrival brings.
         left_open: nurseries whose own task has ended: async generators hold them open.
+        has_cancelled: some scope of the run has been cancelled.
         is_closing: the root task has ended, and what it left is cancelled and waited for.
         has_ended: no task is left.
         is_discarded: it has been closed: code that still runs is clean-up of what is thrown away.
@@ -91,6 +92,7 @@ class Kernel:
         "_tasks",
         "_turns_to_check",
         "environment",
+        "has_cancelled",
         "has_ended",
         "is_closing",
         "is_discarded",
@@ -103,6 +105,7 @@ class Kernel:
         self, environment: Environment, on_end: OnEnd, on_root_done: OnEnd | None = None
     ) -> None:
         self.environment = environment
+        self.has_cancelled = False
         self.root_scope = CancelScope.around(self)
         self.predicates = Predicates(environment)
         self.left_open: dict[Nursery, None] = {}
@@ -214,11 +217,11 @@ class Kernel:
             KeyboardInterrupt, SystemExit: meant for the host; the kernel is unusable after.
         """
         self._turns_to_check = TURNS_BETWEEN_CHECKS
-        hooks = sys.get_asyncgen_hooks()
+        hooks, predicates = sys.get_asyncgen_hooks(), self.predicates
         sys.set_asyncgen_hooks(self._generators.begun, leave_alone)
         try:
             self._run_ready(check)
-            while self.predicates and self.predicates.look(partial(self._run_ready, check)):
+            while predicates.waiters and predicates.look(partial(self._run_ready, check)):
                 pass
         finally:
             sys.set_asyncgen_hooks(*hooks)
@@ -301,18 +304,15 @@ class Kernel:
         except BaseException as raised:
             self._finish(task, None, raised)
         else:
-            self._park(task, message)
-
-    def _park(self, task: Task, message: object) -> None:
-        if message is YIELD_TURN:
-            self._ready.append(task)
-        elif isinstance(message, Park):
-            task.abort = message.abort
-            # Nothing may wait in a scope that was cancelled while the task was on its way here.
-            if task.is_cancelled and task.abort():
-                self.wake(task, error=Cancelled())
-        else:
-            self.wake(task, error=_foreign(message))
+            if isinstance(message, Park):
+                task.abort = message.abort
+                # Nothing may wait in a scope that was cancelled while the task was on its way here.
+                if self.has_cancelled and task.is_cancelled and task.abort():
+                    self.wake(task, error=Cancelled())
+            elif message is YIELD_TURN:
+                self._ready.append(task)
+            else:
+                self.wake(task, error=_foreign(message))
 
     def _finish(self, task: Task, value: object, error: BaseException | None) -> None:
         del self._tasks[task]

@@ -21,6 +21,7 @@ from aion_core.errors import (
 from aion_core.history import ActivityRow, RunProjection
 from aion_core.ids import ActivityId
 from aion_core.machine import arrivals as a
+from aion_core.machine.attempt_events import attempt_completed, attempt_failed, attempt_started
 
 __all__ = ["judge_retry", "judge_supply", "retriable"]
 
@@ -50,15 +51,9 @@ def judge_retry(
         return ActivityNotFoundError(projection.workflow_id, activity_id, projection.activities)
     if not _waits(row, now):
         return ActivityNotHeldError(projection.workflow_id, activity_id, _what_it_does(row))
-    return e.ActivityStarted(
-        seq=projection.head + 1,
-        recorded_at=recorded_at,
-        workflow_id=projection.workflow_id,
-        activity_id=activity_id,
-        # In a backoff the row is at the attempt that is to come.
-        attempt=row.attempt + 1 if row.held else row.attempt,
-        delivery=1,
-    )
+    # In a backoff the row is at the attempt that is to come.
+    attempt = row.attempt + 1 if row.held else row.attempt
+    return attempt_started(projection, row, recorded_at, attempt, delivery=1)
 
 
 def judge_supply(
@@ -73,28 +68,13 @@ def judge_supply(
         return ActivityNotFoundError(
             projection.workflow_id, request.activity_id, projection.activities
         )
-    seq = projection.head + 1
     match request.outcome:
         case a.AttemptCompleted(result):
-            return e.ActivityCompleted(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=projection.workflow_id,
-                activity_id=row.activity_id,
-                result=result,
-                attempt=row.attempt,
-                supplied_by=request.supplied_by,
-            )
+            return attempt_completed(projection, row, recorded_at, result, request.supplied_by)
         case a.AttemptFailed(failure):
-            note = f"supplied by {request.supplied_by}"
-            return e.ActivityFailed(
-                seq=seq,
-                recorded_at=recorded_at,
-                workflow_id=projection.workflow_id,
-                activity_id=row.activity_id,
-                attempt=row.attempt,
-                error=attrs.evolve(failure, kind="terminal", notes=(*failure.notes, note)),
-            )
+            notes = (*failure.notes, f"supplied by {request.supplied_by}")
+            error = attrs.evolve(failure, kind="terminal", notes=notes)
+            return attempt_failed(projection, row, recorded_at, error)
 
 
 def _refusal(projection: RunProjection) -> AionError | None:

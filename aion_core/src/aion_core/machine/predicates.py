@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Predicates", "wait_until"]
 
 
-class _Waiter:
+class Waiter:
+    """A task, and the condition that it waits for."""
+
     __slots__ = ("predicate", "task")
 
     def __init__(self, task: Task, predicate: Callable[[], object]) -> None:
@@ -31,29 +33,30 @@ class _Waiter:
 
 
 class Predicates:
-    """The conditions that tasks of a run wait for, the oldest first."""
+    """The conditions that tasks of a run wait for.
 
-    __slots__ = ("_environment", "_waiters")
+    Attributes:
+        waiters: who waits for one, the oldest first.
+    """
+
+    __slots__ = ("_environment", "waiters")
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._waiters: dict[_Waiter, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._waiters)
+        self.waiters: dict[Waiter, None] = {}
 
     def waiting(self) -> frozenset[Task]:
         """The tasks that wait for a condition."""
-        return frozenset(waiter.task for waiter in self._waiters)
+        return frozenset(waiter.task for waiter in self.waiters)
 
     async def wait(self, task: Task, predicate: Callable[[], object]) -> None:
         """Park a task until its condition holds."""
         await checkpoint_if_cancelled()
-        waiter = _Waiter(task, predicate)
-        self._waiters[waiter] = None
+        waiter = Waiter(task, predicate)
+        self.waiters[waiter] = None
 
         def abort() -> bool:
-            del self._waiters[waiter]
+            del self.waiters[waiter]
             return True
 
         await suspend(abort)
@@ -66,8 +69,8 @@ class Predicates:
                 finds its condition as it was when it was looked at.
         """
         woken = False
-        for waiter in tuple(self._waiters):
-            if waiter not in self._waiters:
+        for waiter in tuple(self.waiters):
+            if waiter not in self.waiters:
                 continue
             error: BaseException | None = None
             try:
@@ -77,7 +80,7 @@ class Predicates:
                 raise
             except BaseException as raised:
                 error = raised
-            del self._waiters[waiter]
+            del self.waiters[waiter]
             waiter.task.kernel.wake(waiter.task, error=error)
             run()
             woken = True
@@ -85,9 +88,9 @@ class Predicates:
 
     def forget(self) -> None:
         """Nobody waits any more."""
-        self._waiters.clear()
+        self.waiters.clear()
 
-    def _holds(self, waiter: _Waiter) -> bool:
+    def _holds(self, waiter: Waiter) -> bool:
         with self._environment.refusing("a predicate of wait_until"):
             answer = waiter.task.context.run(waiter.predicate)
         if inspect.iscoroutine(answer):

@@ -36,8 +36,11 @@ class RecordedIntents:
 
     def start_of(self, activity_id: str) -> e.ActivityScheduled | None:
         """The start of an activity."""
-        found = self._at(activity_id)
-        return found if isinstance(found, e.ActivityScheduled) else None
+        # In most activations it is the only one: to look there costs less than to look it up.
+        found = self._intents[0] if len(self._intents) == 1 else self._at(activity_id)
+        if type(found) is e.ActivityScheduled and found.activity_id == activity_id:
+            return found
+        return None
 
     def marker_at(self, position: str) -> e.MarkerRecorded | None:
         """A marker."""
@@ -47,10 +50,6 @@ class RecordedIntents:
     def _at(self, position: str) -> e.HistoryEvent | None:
         if not self._intents:
             return None
-        if self._by_position is None and len(self._intents) == 1:
-            # As in most activations: not worth a dict.
-            (only,) = self._intents
-            return only if _place_of(only) == position else None
         if self._by_position is None:
             # Made when it is first asked for: few activations have need of it.
             self._by_position = {}

@@ -7,10 +7,8 @@ then acts on them. When that append fails the run is thrown away with `close`.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
 
 import attrs
 
@@ -21,19 +19,20 @@ from aion_core.errors import (
     HistoryShapeError,
     PayloadError,
     QueryError,
-    WorkflowClosedError,
     WorkflowUsageError,
 )
 from aion_core.history import ActivityRow
 from aion_core.ids import PackageVersion, RunId, WorkflowId
 from aion_core.machine import arrivals as a
 from aion_core.machine.activity_calls import ActivityDefinition
+from aion_core.machine.ending import start_of_successor
 from aion_core.machine.judging import Judge
 from aion_core.machine.operating import retriable
-from aion_core.machine.outgoing import SENDING, Outgoing, outgoing_of, refused_start
-from aion_core.machine.randomness import successor_of
+from aion_core.machine.outgoing import SENDING, outgoing_of, refused_start
 from aion_core.machine.reading import RunReading
+from aion_core.machine.refusing import REFUSABLE, refusal_by_code
 from aion_core.machine.saying import LogLine
+from aion_core.machine.steps import LATER, Refusal, Step, new_step
 from aion_core.machine.workflow_machine import (
     ActivationGuard,
     Catalog,
@@ -44,39 +43,12 @@ from aion_core.replay.matching import intent_of
 
 __all__ = ["LATER", "Refusal", "Run", "Step"]
 
+_INCOMPLETE = frozenset((a.StartRequest, a.RetryRequest))
+"""Arrivals that may leave something to be filled in by the run."""
+
 MAX_CONTINUATIONS = 100
 """How often a workflow may go on as another run by one arrival: one that does not wait never rests.
 """
-
-
-class Later(enum.Enum):
-    """An arrival has to wait: for the run that follows, or until the code begins."""
-
-    LATER = "later"
-
-
-LATER: Literal[Later.LATER] = Later.LATER
-
-Refusal: TypeAlias = AionError | Literal[Later.LATER] | None
-"""What became of an arrival: None when it was taken, or is not needed; `LATER` when it is to be
-handed in again once the run has ended or begun; else what its sender is to be told.
-"""
-
-
-@attrs.frozen
-class Step:
-    """What one step decided.
-
-    Attributes:
-        events: to be appended after ``expected_seq``; none when every arrival was dropped.
-        refusals: for each arrival.
-        outgoing: what the events bring to other runs.
-    """
-
-    events: list[e.HistoryEvent]
-    expected_seq: int
-    refusals: list[Refusal]
-    outgoing: list[Outgoing] = attrs.Factory(list)
 
 
 def _unversioned(workflow_type: str) -> PackageVersion:
@@ -129,7 +101,6 @@ class Run:
         self._version_of = version_of
         self._adopt_version = adopt_version
         self._ahead: list[c.AnchoredCommand] = []
-        self._outgoing: list[Outgoing] = []
         self._continuations = 0
         self._log_lines: list[tuple[RunId, LogLine]] = []
         self._dropped_signals: list[tuple[str, PayloadError]] = []
@@ -217,7 +188,7 @@ class Run:
     def take_dropped_signals(self) -> list[tuple[str, AionError]]:
         """Signals that fitted no receiver since the last call, to be logged."""
         dropped, self._dropped_signals = self._dropped_signals, []
-        if self._machine is not None:
+        if self._machine is not None and self._machine.environment.dropped_signals:
             dropped += self._machine.environment.dropped_signals
             self._machine.environment.dropped_signals.clear()
         return [(name, error) for name, error in dropped]
@@ -225,7 +196,7 @@ class Run:
     def take_log_lines(self) -> list[tuple[RunId, LogLine]]:
         """What the code of which run has said since the last call, to be logged."""
         lines, self._log_lines = self._log_lines, []
-        if self._machine is not None:
+        if self._machine is not None and self._machine.environment.log_lines:
             lines += self._said_by(self._machine)
             self._machine.environment.log_lines.clear()
         return lines
@@ -244,15 +215,13 @@ class Run:
         Args:
             now: the wall clock; what is recorded never goes back behind the last event.
         """
-        events: list[e.HistoryEvent] = []
-        expected_seq = self.projection.head
+        step = new_step([], self.projection.head, [], [], [])
         if self._ahead and self.projection.last_recorded_at is not None:
             ahead, self._ahead = self._ahead, []
-            self._adopt_code(self.projection.last_recorded_at, events)
-            self._record_intents(ahead, self.projection.last_recorded_at, events)
-        refusals = self._take_all(tuple(arrivals), now, events)
-        outgoing, self._outgoing = self._outgoing, []
-        return Step(events, expected_seq, refusals, outgoing)
+            self._adopt_code(self.projection.last_recorded_at, step)
+            self._record_intents(ahead, self.projection.last_recorded_at, step)
+        self._take_all(tuple(arrivals), now, step)
+        return step
 
     def close(self) -> None:
         """Throw the code away."""
@@ -291,106 +260,79 @@ class Run:
         definition = self._catalog(started.workflow_type)
         return WorkflowMachine(started, definition, self._converter, self._guard)
 
-    def _take_all(
-        self, arrivals: Sequence[a.Arrival], now: datetime, events: list[e.HistoryEvent]
-    ) -> list[Refusal]:
-        refusals: list[Refusal] = []
+    def _take_all(self, arrivals: Sequence[a.Arrival], now: datetime, step: Step) -> None:
         later: list[int] = []
-
-        def take_later() -> None:
-            # Before whatever came after them: who sends twice is heard in that order.
-            waiting, later[:] = list(later), ()
-            for index in waiting:
-                refusals[index] = self._take(arrivals[index], now, events)
-                if refusals[index] is LATER:
-                    later.append(index)
-
         for index, arrival in enumerate(arrivals):
             if later and not self.puts_off:
-                take_later()
-            refusals.append(self._take(arrival, now, events))
-            if refusals[index] is LATER:
+                later = self._take_later(arrivals, later, now, step)
+            refusal = self._take(arrival, now, step)
+            step.refusals.append(refusal)
+            if refusal is LATER:
                 later.append(index)
         if later and not self.puts_off:
-            take_later()
-        return refusals
+            self._take_later(arrivals, later, now, step)
 
-    def _take(self, arrival: a.Arrival, now: datetime, events: list[e.HistoryEvent]) -> Refusal:
-        if isinstance(arrival, a.StartRequest) and arrival.package_version is None:
-            version = self._version_of(arrival.workflow_type)
-            arrival = attrs.evolve(arrival, package_version=version)
-        if isinstance(arrival, a.RetryRequest) and arrival.activity_id is None:
-            # All but the last, which is the first that waits then.
-            for activity_id in retriable(self.projection, now)[:-1]:
-                self._take(a.RetryRequest(activity_id=activity_id), now, events)
+    def _take_later(
+        self, arrivals: Sequence[a.Arrival], later: Sequence[int], now: datetime, step: Step
+    ) -> list[int]:
+        """Take what had to wait; returns which of it has to wait longer.
+
+        That is before whatever came after it: who sends twice is heard in that order.
+        """
+        for index in later:
+            step.refusals[index] = self._take(arrivals[index], now, step)
+        return [index for index in later if step.refusals[index] is LATER]
+
+    def _take(self, arrival: a.Arrival, now: datetime, step: Step) -> Refusal:
+        if type(arrival) in _INCOMPLETE:
+            arrival = self._completed(arrival, now, step)
         verdict = self._judge(arrival, now)
-        if isinstance(verdict, AionError):
-            return self._refuse(arrival, verdict)
         if verdict is None:
             return None
-        refusal = self._refusal_by_code(arrival)
-        if refusal is not None:
-            return refusal
-        activates = e.is_arrival(verdict)
-        if activates and self._adopt_code(verdict.recorded_at, events):
+        if isinstance(verdict, AionError):
+            return self._refuse(arrival, verdict, step)
+        if type(arrival) in REFUSABLE and self._machine is not None:
+            refusal = refusal_by_code(self._machine, arrival)
+            if refusal is not None:
+                return refusal
+        if not e.is_arrival(verdict):
+            self._record(verdict, step)
+            return None
+        if self._adopt_version is not None:
+            self._adopt_code(verdict.recorded_at, step)
             verdict = attrs.evolve(verdict, seq=self.projection.head + 1)
-        self._record(verdict, events)
-        if activates:
-            self._continuations = 0
-            self._activate(verdict, events)
+        self._record(verdict, step)
+        self._continuations = 0
+        self._activate(verdict, step)
         return None
 
-    def _refuse(self, arrival: a.Arrival, error: AionError) -> AionError | None:
+    def _completed(self, arrival: a.Arrival, now: datetime, step: Step) -> a.Arrival:
+        """An arrival with what only the run knows; all but the last of several are taken here."""
+        if isinstance(arrival, a.StartRequest) and arrival.package_version is None:
+            version = self._version_of(arrival.workflow_type)
+            return attrs.evolve(arrival, package_version=version)
+        if isinstance(arrival, a.RetryRequest) and arrival.activity_id is None:
+            # The last is the first that waits then.
+            for activity_id in retriable(self.projection, now)[:-1]:
+                self._take(a.RetryRequest(activity_id=activity_id), now, step)
+        return arrival
+
+    def _refuse(self, arrival: a.Arrival, error: AionError, step: Step) -> AionError | None:
         """What its sender is told: a parent gets it as the end of its child."""
         if isinstance(arrival, a.StartRequest):
             told = refused_start(arrival, str(error))
             if told is not None:
-                self._outgoing.append(told)
+                step.outgoing.append(told)
                 return None
         return error
 
-    def _refusal_by_code(self, arrival: a.Arrival) -> Refusal:
-        """What the code, as it is now, has against an arrival."""
-        machine = self._machine
-        if isinstance(arrival, a.SupplyRequest):
-            return self._refusal_of_supply(arrival)
-        if machine is None or not isinstance(
-            arrival, a.SignalSentToRun | a.UpdateSentToRun | a.CancelRequest
-        ):
-            return None
-        if machine.is_continuing:
-            return LATER
-        if machine.waits_to_begin:
-            # Only its code has handlers; what is not accepted is not recorded.
-            return LATER if isinstance(arrival, a.UpdateSentToRun) else None
-        if machine.is_closing:
-            return WorkflowClosedError(self.workflow_id, "its result is certain")
-        if isinstance(arrival, a.UpdateSentToRun):
-            return machine.refusal_of(arrival.name, arrival.arg)
-        return None
-
-    def _refusal_of_supply(self, request: a.SupplyRequest) -> PayloadError | None:
-        """A result that the function could not have returned would fail its caller for ever."""
-        if isinstance(request.outcome, a.AttemptCompleted):
-            assert self._machine is not None
-            calls = self._machine.environment.activities
-            definition = calls.definition_of(request.activity_id)
-            try:
-                definition.check_result(request.outcome.result, self._converter)
-            except PayloadError as error:
-                return PayloadError(
-                    f"the result supplied for {request.activity_id} ({definition.name}) does not "
-                    f"fit: {error}"
-                )
-        return None
-
-    def _activate(self, arrival: e.HistoryEvent, events: list[e.HistoryEvent]) -> None:
+    def _activate(self, arrival: e.HistoryEvent, step: Step) -> None:
         if isinstance(arrival, e.WorkflowStarted):
             self._machine = self._new_machine(arrival)
         assert self._machine is not None
-        self._record_intents(self._machine.activate(arrival), arrival.recorded_at, events)
+        self._record_intents(self._machine.activate(arrival), arrival.recorded_at, step)
 
-    def _go_on(self, ended: e.WorkflowContinuedAsNew, events: list[e.HistoryEvent]) -> None:
+    def _go_on(self, ended: e.WorkflowContinuedAsNew, step: Step) -> None:
         """Begin the run that follows, in the same append, with what it inherits."""
         machine, former, summary = self._machine, self._facts.started, self.projection.summary
         assert machine is not None
@@ -406,24 +348,10 @@ class Run:
         self._log_lines += self._said_by(machine)
         self._dropped_signals += machine.environment.dropped_signals
         machine.close()
-        workflow_type = ended.workflow_type or former.workflow_type
-        _, seed = successor_of(former.random_seed, former.run_id, "continued")
-        started = e.WorkflowStarted(
-            seq=self.projection.head + 1,
-            recorded_at=ended.recorded_at,
-            workflow_id=self.workflow_id,
-            workflow_type=workflow_type,
-            input=ended.input,
-            run_id=ended.successor_run_id,
-            continued_from=former.run_id,
-            package_version=self._version_of(workflow_type),
-            random_seed=seed,
-            parent=former.parent,
-            attributes=summary.attributes or None,
-            memo=former.memo,
-        )
-        self._record(started, events)
-        self._activate(started, events)
+        version = self._version_of(ended.workflow_type or former.workflow_type)
+        started = start_of_successor(ended, former, summary.attributes, version)
+        self._record(started, step)
+        self._activate(started, step)
         for signal in unreceived:
             # It may have ended by now; what nobody has received then is received by nobody. It may
             # also have gone on as yet another run, to which the earlier ones were taken.
@@ -432,37 +360,36 @@ class Run:
             again = attrs.evolve(
                 signal, seq=self.projection.head + 1, recorded_at=ended.recorded_at
             )
-            self._record(again, events)
+            self._record(again, step)
             self._continuations = 0
-            self._activate(again, events)
+            self._activate(again, step)
 
-    def _adopt_code(self, recorded_at: datetime, events: list[e.HistoryEvent]) -> bool:
-        """Record the version that the run goes on by, once; True when that was due."""
+    def _adopt_code(self, recorded_at: datetime, step: Step) -> None:
+        """Record the version that the run goes on by, once."""
         version, self._adopt_version = self._adopt_version, None
         if version is None:
-            return False
+            return
         adopted = e.WorkflowVersionAdopted(
             seq=self.projection.head + 1,
             recorded_at=recorded_at,
             workflow_id=self.workflow_id,
             package_version=version,
         )
-        self._record(adopted, events)
-        return True
+        self._record(adopted, step)
 
     def _record_intents(
-        self, commands: list[c.AnchoredCommand], recorded_at: datetime, events: list[e.HistoryEvent]
+        self, commands: list[c.AnchoredCommand], recorded_at: datetime, step: Step
     ) -> None:
         for command in commands:
             intent = intent_of(command, self.projection.head + 1, recorded_at, self.workflow_id)
-            self._record(intent, events)
+            self._record(intent, step)
             if isinstance(intent, e.WorkflowContinuedAsNew):
-                self._go_on(intent, events)
+                self._go_on(intent, step)
 
-    def _record(self, event: e.HistoryEvent, events: list[e.HistoryEvent]) -> None:
-        self.projection.apply(event)
+    def _record(self, event: e.HistoryEvent, step: Step) -> None:
+        step.events.append(event)
+        step.changes.append(self.projection.apply(event))
         facts = self._facts
         if type(event) in SENDING and facts.started is not None:
-            self._outgoing += outgoing_of(event, facts.started, facts.children.values())
+            step.outgoing.extend(outgoing_of(event, facts.started, facts.children.values()))
         facts.take(event)
-        events.append(event)

@@ -134,7 +134,7 @@ class CancelScope:
     def cancel_from_kernel(self) -> None:
         """Cancel everything inside, on behalf of no task."""
         if not self.cancel_called:
-            self.cancel_called = True
+            self.cancel_called = self._kernel.has_cancelled = True
             self._kernel.deliver_cancellation(self._tasks_inside())
 
     def _tasks_inside(self) -> Iterable[Task]:

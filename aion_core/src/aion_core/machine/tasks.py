@@ -133,16 +133,33 @@ class Task:
     @property
     def is_cancelled(self) -> bool:
         """Would a checkpoint raise `Cancelled` now?"""
-        return self.scope.is_effectively_cancelled
+        # In most runs nothing ever is, and every await asks.
+        return self.kernel.has_cancelled and self.scope.is_effectively_cancelled
 
 
 class Park:
-    """Yielded by a task that waits until it is woken."""
+    """Yielded by a task that waits until it is woken. Awaited it gives what `Kernel.wake` gave."""
 
-    __slots__ = ("abort",)
+    __slots__ = ()
+
+    def abort(self) -> bool:
+        """Called when its task is cancelled, as an `Abort` is. It waits on."""
+        return False
+
+    def __await__(self) -> Generator[Park, Any, Any]:
+        return (yield self)
+
+
+class _Suspension(Park):
+    """Of a task whose cancellation is a function's affair."""
+
+    __slots__ = ("_abort",)
 
     def __init__(self, abort: Abort) -> None:
-        self.abort = abort
+        self._abort = abort
+
+    def abort(self) -> bool:
+        return self._abort()
 
 
 YIELD_TURN = object()
@@ -152,7 +169,7 @@ YIELD_TURN = object()
 @types.coroutine
 def suspend(abort: Abort) -> Generator[object, Any, Any]:
     """Wait until `Kernel.wake`; returns the value given there."""
-    return (yield Park(abort))
+    return (yield _Suspension(abort))
 
 
 @types.coroutine

@@ -140,8 +140,9 @@ class WorkflowMachine:
 
     def activate(self, arrival: e.HistoryEvent) -> list[c.AnchoredCommand]:
         """Apply one arrival and run the code until it rests; returns the commands it issued."""
-        self.environment.recorded.expect_nothing()
         issued = self._activate(arrival, arrival.recorded_at)
+        if not self.environment.has_answered:
+            return issued  # type: ignore[return-value]  # no awaits are among them
         return [command for command in issued if not isinstance(command, _AWAITS)]
 
     def replay(self, history: Sequence[e.HistoryEvent]) -> list[c.AnchoredCommand]:
@@ -187,10 +188,14 @@ class WorkflowMachine:
         self.environment.is_replaying = True
         pending: list[c.AnchoredCommand] = []
         same = self.environment.converter.same
-        for group, is_last in _with_last(segment.groups()):
+        goes_on = segment.terminal is None
+        groups = segment.groups()
+        following = next(groups, None)
+        while following is not None:
+            group, following = following, next(groups, None)
             head = group.head
             # Notes may follow the last. What has ended goes no further.
-            recorded.expect(group.intents, is_last=is_last and segment.terminal is None)
+            recorded.expect(group.intents, is_last=goes_on and following is None)
             if type(head) is e.WorkflowReopened:
                 issued: Sequence[c.Command] = [*pending, *self._activate_kept(group)]
             elif pending:
@@ -219,6 +224,7 @@ class WorkflowMachine:
                 raise self._diverged(intent, None, history)
         self.ahead, self.head = pending, segment.head
         self.environment.is_replaying = False
+        recorded.expect_nothing()
         yield from pending
         if not self._has_ended:
             yield from self.environment.open_awaits()
@@ -242,6 +248,7 @@ class WorkflowMachine:
         environment = self.environment
         environment.now = now
         environment.seq = arrival.seq
+        environment.has_answered = False
         with self._guard() as check:
             self._apply(arrival)
             self._kernel.run_until_rest(check)
@@ -373,14 +380,3 @@ class WorkflowMachine:
         finally:
             twin.close()
         return None
-
-
-def _with_last(groups: Iterator[Group]) -> Iterator[tuple[Group, bool]]:
-    """Each group, and whether it is the last."""
-    held: Group | None = None
-    for group in groups:
-        if held is not None:
-            yield held, False
-        held = group
-    if held is not None:
-        yield held, True

@@ -18,6 +18,7 @@ import attrs
 from aion_core import commands as c
 from aion_core import events as e
 from aion_core.ids import WorkflowId
+from aion_core.making import maker
 from aion_core.payloads import Payload
 from aion_core.replay.keys import key_field, key_of, key_of_event
 
@@ -25,6 +26,8 @@ __all__ = ["SamePayload", "describe", "intent_of", "point", "same_intent"]
 
 SamePayload: TypeAlias = Callable[[Payload, Payload], bool]
 """Do two stored values stand for the same one? ``PayloadConverter.same`` looks behind codecs."""
+
+_activity_scheduled = maker(e.ActivityScheduled)
 
 _ENVELOPE = {field.name for field in attrs.fields(e.HistoryEvent)}
 
@@ -93,6 +96,17 @@ def intent_of(
     command: c.AnchoredCommand, seq: int, recorded_at: datetime, workflow_id: WorkflowId
 ) -> e.HistoryEvent:
     """The event that records a command."""
+    if type(command) is c.RunActivity:
+        # Most of all commands; what follows comes to the same, later.
+        return _activity_scheduled(
+            seq=seq,
+            recorded_at=recorded_at,
+            workflow_id=workflow_id,
+            activity_id=command.activity_id,
+            activity_type=command.activity_type,
+            input=command.input,
+            options=command.options,
+        )
     family = _FAMILIES[type(command)]
     fields: dict[str, Any] = {name: getattr(command, name) for name in family.recorded}
     return family.event(seq=seq, recorded_at=recorded_at, workflow_id=workflow_id, **fields)

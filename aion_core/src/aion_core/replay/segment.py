@@ -6,7 +6,8 @@ made void is left out here, so that nobody else has to know of it. Nothing is ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ class Segment:
 
     def groups(self) -> Iterator[Group]:
         """All that is in force, in order; made on the way, because histories are long."""
-        kept: list[Group] = []
+        kept: deque[Group] = deque()
         # Of the last group: the first event of a run is an arrival, so there is one.
         intents: list[e.HistoryEvent] = []
         for event in self.events:
@@ -79,8 +80,8 @@ class Segment:
             elif kind in _COMMON_ARRIVALS or e.is_arrival(event):
                 # Up to the last reopening, groups may still turn out to be void.
                 if event.seq > self.reopened_at:
-                    yield from kept
-                    kept = []
+                    while kept:
+                        yield kept.popleft()
                 intents = []
                 kept.append(Group(event, (event,), intents))
             elif isinstance(event, e.WorkflowReopened):
@@ -90,7 +91,7 @@ class Segment:
                 intents.append(event)
         yield from kept
 
-    def _reopened(self, groups: list[Group], reopened: e.WorkflowReopened) -> list[Group]:
+    def _reopened(self, groups: Iterable[Group], reopened: e.WorkflowReopened) -> deque[Group]:
         cut = reopened.from_seq
         kept = [_before(group, cut) for group in groups if group.head.seq < cut]
         asked = {_subject(intent) for group in kept for intent in group.intents}
@@ -98,7 +99,7 @@ class Segment:
         first = self.started.seq
         void = self.events[cut - first : reopened.seq - first]
         applied = tuple(event for event in void if _is_kept(event, cut, asked))
-        return [*kept, Group(reopened, applied, [])]
+        return deque([*kept, Group(reopened, applied, [])])
 
 
 def cut_segment(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -54,10 +55,15 @@ Exit codes:
   6    no engine has answered in time
   7    the workflow does not take it: it is closed, stuck, or says no
   130  stopped by Ctrl-C (128 + the number of the signal)
+  141  whoever reads the output has closed it, as head does (128 + that of SIGPIPE)
 """
 
 
 _FOR_CLICK = click.ClickException | click.exceptions.Exit | click.Abort
+
+
+class _OutputClosedError(Exception):
+    """Whoever reads the output has seen enough. Click would make a failed check of it: 1."""
 
 
 class AionGroup(click.Group):
@@ -73,6 +79,18 @@ class AionGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:  # the help and the version are printed here
+            raise _OutputClosedError from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -81,8 +99,9 @@ class AionGroup(click.Group):
             raise click.Abort from None
         except Exception as error:
             cause = sole_cause(error)
-            # A closed pipe is no error of ours: whoever read our output has seen enough.
-            if isinstance(cause, _FOR_CLICK | BrokenPipeError):
+            if isinstance(cause, BrokenPipeError):
+                raise _OutputClosedError from None
+            if isinstance(cause, _FOR_CLICK):
                 raise
             if ctx.params["debug"]:
                 traceback.print_exception(error)
@@ -123,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="aion", standalone_mode=False)
+        sys.stdout.flush()
+    except (_OutputClosedError, BrokenPipeError):
+        # What is left could not be written when the interpreter ends, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

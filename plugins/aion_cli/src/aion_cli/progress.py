@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import click
 import trio
 from rich.console import Console
 from rich.live import Live
@@ -15,11 +16,13 @@ from aion_cli.printing import visible
 from aion_core.contracts import EventStore
 from aion_core.history import RunProjection
 from aion_core.ids import WorkflowId
-from aion_runtime.wording import ago, in_words
+from aion_runtime.explaining import explain_run
+from aion_runtime.wording import ago, in_words, sentence
 
 __all__ = ["showing_progress"]
 
 INTERVAL_S = 0.1
+INTERVAL_IN_PIPE_S = 0.5
 
 
 @asynccontextmanager
@@ -29,10 +32,13 @@ async def showing_progress(
     """Draw it on stderr for the length of the block; then it is gone from the screen.
 
     Args:
-        shown: False draws nothing.
+        shown: False only says, once each, which activities are held: it goes on by itself no more.
     """
     if not shown:
-        yield
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_tell_held, store, RunProjection(workflow_id))
+            yield
+            nursery.cancel_scope.cancel()
         return
     console = Console(stderr=True, highlight=False, markup=False)
     # Drawn only when told to, so that no thread of rich's runs beside trio.
@@ -43,10 +49,29 @@ async def showing_progress(
             nursery.cancel_scope.cancel()
 
 
+async def _tell_held(store: EventStore, rows: RunProjection) -> None:
+    told: set[tuple[str, int | None]] = set()
+    while True:
+        await _catch_up(store, rows)
+        held = {(row.activity_id, row.attempt) for row in rows.activities.values() if row.held}
+        if not held <= told:
+            explanation = await explain_run(store, rows.workflow_id, datetime.now(UTC))
+            for wait in explanation.waits:
+                if wait.kind == "held" and (wait.id, wait.attempt) not in told:
+                    told.add((wait.id, wait.attempt))
+                    said = sentence(wait, explanation.asked_at, explanation.engine)
+                    click.echo(f"aion: {rows.workflow_id}: {visible(said)}", err=True)
+        await trio.sleep(INTERVAL_IN_PIPE_S)
+
+
+async def _catch_up(store: EventStore, rows: RunProjection) -> None:
+    for event in await store.read_history_from(rows.workflow_id, rows.head + 1):
+        rows.apply(event)
+
+
 async def _draw(live: Live, store: EventStore, rows: RunProjection) -> None:
     while True:
-        for event in await store.read_history_from(rows.workflow_id, rows.head + 1):
-            rows.apply(event)
+        await _catch_up(store, rows)
         lines = [Text(line, overflow="ellipsis", no_wrap=True) for line in _lines(rows)]
         live.update(Text("\n").join(lines), refresh=True)
         await trio.sleep(INTERVAL_S)

@@ -11,7 +11,6 @@ from aion_core.codec import from_micros, to_micros
 from aion_core.contracts import (
     DueTimer,
     FeedItem,
-    Message,
     OpenActivity,
     Package,
     PackageRoute,
@@ -24,7 +23,7 @@ from aion_core.events import HistoryEvent
 from aion_core.history import WorkflowSummary
 from aion_core.ids import START_TIMER, WorkflowId
 from aion_core.status import WorkflowStatus
-from aion_core.storing import read_cursor, read_row, require_limit, write_cursor
+from aion_core.storing import read_cursor, read_message, read_row, require_limit, write_cursor
 from aion_store_example import keys
 from aion_store_example.database import Table, Transaction
 from aion_store_example.rows import read_event, summary_of
@@ -162,7 +161,7 @@ def messages(txn: Transaction, after: int, limit: int) -> Sequence[StoredMessage
     """`EventStore.messages`."""
     require_limit(limit)
     rows = islice(txn.scan(Table.MESSAGES, keys.number(after + 1)), limit)
-    return [StoredMessage(keys.seq_in(key), read_row(Message, value)) for key, value in rows]
+    return [StoredMessage(keys.seq_in(key), read_message(value)) for key, value in rows]
 
 
 def packages(txn: Transaction) -> Sequence[Package]:

@@ -12,9 +12,10 @@ import trio
 from aion_core.contracts import Append, EventStore, StoreWriter
 from aion_core.errors import SequenceConflictError, StoreError
 from aion_core.events import SignalReceived, WorkflowStarted
+from aion_core.history import changes
 from aion_core.ids import WorkflowId
 from aion_core.payloads import Payload
-from aion_core.testing.histories import Story, at, write
+from aion_core.testing.histories import Story, at, only, write
 from aion_core.testing.store_suite.base import SuiteBase
 
 __all__ = ["AppendingCases"]
@@ -92,6 +93,33 @@ class AppendingCases(SuiteBase):
         ]
         for story in (first, second, third):
             assert list(await store.read_history(story.workflow_id)) == story.events
+
+    @pytest.mark.trio
+    async def test_changes_that_come_with_their_events_make_no_difference(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        story = Story().started().scheduled("a").scheduled("b").timer("t", at(1)).signal(id="s")
+        story.activity_completed("a").attributes(n=1)
+        told = [changes(event) for event in story.events]
+        assert None in told
+        assert list(await writer.append_many([attrs.evolve(story.append(), changes=told)])) == [
+            None
+        ]
+        assert list(await store.read_history(story.workflow_id)) == story.events
+        assert only(await store.open_activities()).activity.activity_id == "b"
+        assert only(await store.expired_timers(at(1))).timer.timer_id == "t"
+        assert list(await store.check()) == []
+
+    @pytest.mark.trio
+    async def test_another_number_of_changes_than_of_events_is_refused(
+        self, store: EventStore, writer: StoreWriter
+    ) -> None:
+        story = Story().started().scheduled("a")
+        told = [changes(event) for event in story.of([1])]
+        (refusal,) = await writer.append_many([attrs.evolve(story.append(), changes=told)])
+        assert isinstance(refusal, StoreError)
+        assert "2 events and 1 changes" in str(refusal)
+        assert list(await store.read_history(story.workflow_id)) == []
 
     @pytest.mark.trio
     async def test_two_appends_to_one_workflow_in_a_batch_follow_each_other(

@@ -41,13 +41,15 @@ class SuiteBase:
     * ``fill_disk`` gives a function that returns a context manager in which the store finds no
       room to write;
     * ``corrupt_event`` gives a function ``(workflow_id, seq)`` that damages an event where it is
-      stored.
+      stored;
+    * ``corrupt_message`` gives a function ``(message_id)`` that damages a message so.
     """
 
     capabilities: ClassVar[StoreCapabilities]
     crash: ClassVar[Any] = None
     fill_disk: ClassVar[Any] = None
     corrupt_event: ClassVar[Any] = None
+    corrupt_message: ClassVar[Any] = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -7,7 +7,13 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from aion_core.contracts import EventStore, Package, PackageRoute, StoreWriter
+from aion_core.contracts import (
+    EventStore,
+    Package,
+    PackageRoute,
+    StoreWriter,
+    UnreadableMessage,
+)
 from aion_core.errors import CorruptHistoryError, StoreError
 from aion_core.ids import ActivityId, PackageVersion, RunId, WorkflowId
 from aion_core.testing.histories import Opener, Story, answer, at, message, only, payload, write
@@ -192,6 +198,37 @@ class ReopeningCases(SuiteBase):
     ) -> None:
         await write(writer, Story("broken").started().signals(4), Story("sound").started())
         corrupt_event(WorkflowId("broken"), 3)
+        found = await store.check()
+        assert any("'broken'" in sentence for sentence in found)
+        assert not any("'sound'" in sentence for sentence in found)
+
+    @pytest.mark.trio
+    @needs("corrupt_message")
+    async def test_a_corrupt_message_keeps_its_place_and_stops_no_other(
+        self, store: EventStore, corrupt_message: Callable[[str], None]
+    ) -> None:
+        for each in "abc":
+            await store.post(message(each))
+        corrupt_message("b")
+        found = await store.messages()
+        assert [found[0].message, found[2].message] == [message("a"), message("c")]
+        broken = found[1].message
+        assert isinstance(broken, UnreadableMessage)
+        assert broken.reason
+        assert found[0].position < found[1].position < found[2].position
+        assert [each.message async for each in store.all_messages()] == [
+            each.message for each in found
+        ]
+        assert await store.due_work(at(0))
+
+    @pytest.mark.trio
+    @needs("corrupt_message")
+    async def test_a_corrupt_message_is_found_by_the_check(
+        self, store: EventStore, corrupt_message: Callable[[str], None]
+    ) -> None:
+        await store.post(message("sound"))
+        await store.post(message("broken"))
+        corrupt_message("broken")
         found = await store.check()
         assert any("'broken'" in sentence for sentence in found)
         assert not any("'sound'" in sentence for sentence in found)

@@ -1,0 +1,1 @@
+"""Aion beside DBOS: the same work on both, each in processes of its own, taking turns."""
