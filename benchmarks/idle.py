@@ -20,7 +20,7 @@ IDLE_S = 1.0
 async def main(url: str) -> None:
     async with aion.open_engine(url, workflows=[chain]):
         await trio.sleep(IDLE_S)
-        print(json.dumps({"idle_mb": memory_in_use() / 1e6}))
+        print(json.dumps({"idle_mb": memory_in_use() / 2**20}))
 
 
 if __name__ == "__main__":

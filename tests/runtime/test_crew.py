@@ -75,9 +75,8 @@ async def test_what_an_attempt_sets_is_not_seen_by_the_next(bench: Bench) -> Non
 
 
 @aion.activity
-async def slow(number: int) -> int:
+async def slow(number: int) -> None:
     await trio.sleep_forever()
-    return number
 
 
 @aion.activity

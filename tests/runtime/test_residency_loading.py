@@ -34,6 +34,7 @@ class Endless(MachineDriver):
     def __init__(self, context: SeamContext, workflow_id: str) -> None:
         super().__init__(context)
         self._workflow_id = workflow_id
+        self.has_begun = trio.Event()
         self.may_end = False
 
     def recovery_plan(
@@ -46,6 +47,7 @@ class Endless(MachineDriver):
 
     def _prolonged(self, commands: Any) -> Iterator[c.Command]:
         yield from commands
+        self.has_begun.set()
         while not self.may_end:
             yield c.Park()
 
@@ -62,6 +64,40 @@ async def test_a_short_history_does_not_wait_for_the_end_of_a_long_one(bench: Be
         driver.may_end = True
         await engine.get("long").signal(go, 1)
         assert await engine.get("long").result() == 1
+
+
+async def test_few_histories_of_several_pages_are_in_memory_at_a_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "EVENTS_PER_PAGE", 2)
+    monkeypatch.setattr(loading, "PAGED_AT_ONCE", 1)
+    async with bench.engine(total) as engine:
+        for name, signals in (("first", 2), ("second", 2), ("short", 0)):
+            handle = await engine.start(total, signals + 1, workflow_id=name)
+            for _ in range(signals):
+                await handle.signal(go, 1)
+    driver = Endless(context_of(total), "first")
+    ended: list[str] = []
+    async with (
+        bench.engine(total, recovery_driver=driver) as engine,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def end(name: str) -> None:
+            await engine.get(name).signal(go, 1)
+            await engine.get(name).result()
+            ended.append(name)
+
+        engine._dispatcher.wake(WorkflowId("first"))
+        await driver.has_begun.wait()
+        nursery.start_soon(end, "second")
+        await end("short")
+        # Meanwhile the second would have ended many times over.
+        for _ in range(10):
+            await (await engine.start(total, 0)).result()
+        assert ended == ["short"]
+        driver.may_end = True
+    assert ended == ["short", "second"]
 
 
 async def test_who_waits_until_all_are_loaded_waits_for_the_longest(bench: Bench) -> None:

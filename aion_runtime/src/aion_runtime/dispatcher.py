@@ -1,8 +1,7 @@
 """The dispatcher: takes arrivals to their runs, and is the only writer of every live run.
 
-Its loops take the runs that have arrivals, step each (no I/O), append all steps in one transaction,
-and only then act on them. While one batch is being written the next is stepped, or gathers. A run
-is in one of them at a time.
+One loop: take the runs that have arrivals, step each (no I/O), append all steps in one
+transaction, and only then act on them. While one batch is being written the next gathers.
 """
 
 from __future__ import annotations
@@ -62,15 +61,9 @@ from aion_runtime.timers import due_of
 from aion_runtime.waking import Waker
 from aion_runtime.writing import Stepped, answers_to, write_steps
 
-__all__ = ["LOOPS", "Dispatcher"]
+__all__ = ["Dispatcher"]
 
 _mail = maker(Mail)
-
-LOOPS = 1
-"""While what one loop has decided is being written, the other one decides."""
-
-STEPS_AT_ONCE = 64
-"""So many runs are stepped before they are written, if there are more."""
 
 
 class Dispatcher:
@@ -263,18 +256,15 @@ class Dispatcher:
         self.answers.end(error)
 
     async def run(self) -> None:
-        """Step and write, for ever; several loops may do so at once."""
+        """Step and write, for ever."""
         while True:
             while self._ready:
-                await self._step(self._take_ready())
+                batch = tuple(self._ready)
+                self._ready.clear()
+                await self._step(batch)
             self._residents.rested()
-            if self._has_ready.is_set():
-                self._has_ready = trio.Event()
+            self._has_ready = trio.Event()
             await self._has_ready.wait()
-
-    def _take_ready(self) -> list[Entry]:
-        ready = self._ready
-        return [ready.popleft() for _ in range(min(len(ready), STEPS_AT_ONCE))]
 
     def _queue_step(self, entry: Entry) -> None:
         self._residents.used(entry)

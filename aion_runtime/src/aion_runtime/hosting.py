@@ -21,7 +21,7 @@ from aion_runtime.attempts import AttemptManager
 from aion_runtime.clock import Clock
 from aion_runtime.closed_runs import ClosedRuns
 from aion_runtime.closings import Closings
-from aion_runtime.dispatcher import LOOPS, Dispatcher
+from aion_runtime.dispatcher import Dispatcher
 from aion_runtime.engine import Engine
 from aion_runtime.engine_port import EnginePort
 from aion_runtime.forgetting import AnswerRetention
@@ -190,7 +190,7 @@ class Host:
                         ("alarms", self._alarms.run),
                         ("delays", self._delays.run),
                         *((f"loader {n}", self._waker.run) for n in range(LOADS_AT_ONCE)),
-                        *((f"dispatcher {n}", self._dispatcher.run) for n in range(LOOPS)),
+                        ("dispatcher", self._dispatcher.run),
                         ("keeper", self._keeper.run),
                         ("admission", self._admission.run),
                         ("heartbeats", self._heartbeats.run),
