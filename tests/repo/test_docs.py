@@ -20,6 +20,7 @@ GLOBS = (
     "README.md",
     "docs/**/*.md",
     "[!.]*/README.md",
+    "benchmarks/*/README.md",
     "plugins/*/README.md",
     "examples/*/README.md",
 )
