@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from aion_core import events as e
 from aion_core.codec import decode_event, encode_event, from_micros, kind_of, to_micros
 from aion_core.errors import CorruptHistoryError
-from aion_core.ids import ActivityId, WorkflowId
+from aion_core.ids import ActivityId, TimerId, WorkflowId
 from aion_core.payloads import JSON, Payload
 from aion_core.policies import ActivityOptions, Limit
 from tests.core.model_values import (
@@ -102,6 +102,16 @@ def test_an_instant_for_which_utc_has_no_date_is_refused(instant: datetime) -> N
 
 def test_the_kind_is_the_name_of_the_class_today() -> None:
     assert [kind_of(small(cls)) for cls in CLASSES] == [cls.__name__ for cls in CLASSES]
+
+
+def test_an_event_of_a_class_without_a_kind_is_not_written() -> None:
+    class Late(e.TimerCancelled):
+        pass
+
+    with pytest.raises(KeyError, match="Late"):
+        encode_event(
+            Late(seq=1, recorded_at=AT, workflow_id=WorkflowId("w"), timer_id=TimerId("timer:0"))
+        )
 
 
 def test_an_unknown_kind_is_corrupt() -> None:

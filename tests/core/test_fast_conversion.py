@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import functools
 import threading
+import typing
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, ClassVar, NewType, Self, cast
@@ -449,6 +450,11 @@ def test_a_value_that_only_the_careful_one_knows_is_stored() -> None:
         pass
 
     assert CONVERTER.encode(Made(Numbers([1])), Made).data == b'{"items":[1],"count":1}'
+
+
+def test_a_list_of_anything_has_fast_functions() -> None:
+    text = FastConversion().texts[typing.List]  # noqa: UP006  # which is the point
+    assert text([1, "a"]) == '[1,"a"]'
 
 
 def test_threads_may_ask_for_a_class_at_the_same_time() -> None:

@@ -118,12 +118,34 @@ class Changeable:
     number: int
 
 
+@attrs.frozen(cache_hash=True)
+class Hashed:
+    number: int
+
+
+@attrs.frozen
+class Raised(Exception):
+    number: int
+
+
 class Plain:
     """No attrs class."""
 
 
 @pytest.mark.parametrize(
-    "cls", [Checked, Converted, Following, Counted, Hooked, Roomy, Changeable, Plain]
+    "cls",
+    [
+        Checked,
+        Converted,
+        Following,
+        Counted,
+        Hooked,
+        Roomy,
+        Changeable,
+        Hashed,
+        Raised,
+        Plain,
+    ],
 )
 def test_there_is_no_maker_of_what_is_more_than_frozen_fields(cls: type) -> None:
     with pytest.raises(TypeError, match="call the class itself"):

@@ -174,6 +174,16 @@ class Recipe:
     parts: list[Fraction]
 
 
+@attrs.frozen
+class Dose:
+    grams: int
+
+
+@attrs.frozen
+class Pack:
+    dose: Dose
+
+
 @pytest.fixture
 def taught() -> PayloadConverter:
     converter = PayloadConverter()
@@ -197,6 +207,17 @@ def test_a_value_of_a_registered_class_comes_back(
 ) -> None:
     taught.check_type(annotation)
     assert taught.decode(taught.encode(value, annotation), annotation) == value
+
+
+def test_a_class_may_be_registered_after_another_that_holds_it_was_stored() -> None:
+    converter = PayloadConverter()
+    before = converter.encode(Pack(Dose(1)), Pack)
+    assert before.data == b'{"dose":{"grams":1}}'
+    assert converter.decode(before, Pack) == Pack(Dose(1))
+    converter.register(Dose, lambda dose: f"{dose.grams} g", lambda text: Dose(int(text[:-2])))
+    stored = converter.encode(Pack(Dose(1)), Pack)
+    assert stored.data == b'{"dose":"1 g"}'
+    assert converter.decode(stored, Pack) == Pack(Dose(1))
 
 
 def test_a_class_is_registered_with_one_converter_only(taught: PayloadConverter) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from aion_core.contracts import Answer, Message, Package, RunRef, UnreadableMessage
+from aion_core.contracts import Answer, Append, Message, Package, RunRef, UnreadableMessage
 from aion_core.errors import StoreError
-from aion_core.events import ParentRef, TimerRow
+from aion_core.events import ParentRef, TimerCancelled, TimerRow
 from aion_core.history import ActivityRow, RateRow, WorkflowSummary
 from aion_core.ids import ActivityId, ChildKey, PackageVersion, RunId, TimerId, WorkflowId
 from aion_core.payloads import JSON, Payload
 from aion_core.status import WorkflowStatus
-from aion_core.storing import read_message, read_row, write_row
+from aion_core.storing import event_rows, read_message, read_row, write_row
 
 NOON = datetime(2024, 3, 1, 12, 0, 0, 7, tzinfo=UTC)
 ROWS: list[Any] = [
@@ -95,6 +95,17 @@ def test_of_a_message_that_cannot_be_read_is_handed_on_what_is_left(
     assert (message.message_id, message.kind, message.target) == left
     assert "a stored Message cannot be read" in message.reason
     assert message.source is None
+
+
+def test_an_event_without_an_instant_is_not_stored() -> None:
+    event = TimerCancelled(
+        seq=1,
+        recorded_at=None,  # type: ignore[arg-type]  # which is the point
+        workflow_id=WorkflowId("w"),
+        timer_id=TimerId("timer:0"),
+    )
+    with pytest.raises(StoreError, match="event 1 of workflow 'w' cannot be stored"):
+        event_rows(Append(workflow_id=WorkflowId("w"), expected_seq=0, events=[event]))
 
 
 def test_half_a_surrogate_pair_is_not_stored() -> None:

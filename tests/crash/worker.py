@@ -1,6 +1,6 @@
 """The process that is killed: ``python -m tests.crash.worker DIRECTORY``. It knows of no kills.
 
-It sees twenty workflows through, a few at a time, and ends. Every execution of an activity is a
+It sees forty workflows through, a few at a time, and ends. Every execution of an activity is a
 line in the ledger, written before anything else is done and never touched again.
 """
 
@@ -16,7 +16,7 @@ import trio
 
 import aion_runtime as aion
 
-WORKFLOWS = 20
+WORKFLOWS = 40
 ROUNDS = 12
 AT_A_TIME = 4
 

@@ -28,8 +28,8 @@ def maker(cls: Callable[P, T]) -> Callable[P, T]:
 
     Raises:
         TypeError: it is not a frozen attrs class with slots; or making an instance of it is more
-            than setting fields (a validator, a converter, a hook of attrs), which would be left
-            out.
+            than setting fields (a validator, a converter, a hook of attrs, a place for the hash,
+            what an exception has), which would be left out.
     """
     if not isinstance(cls, type) or not attrs.has(cls) or not _is_plain(cls):
         raise TypeError(
@@ -54,6 +54,8 @@ def _is_plain(cls: type[attrs.AttrsInstance]) -> bool:
         traits.is_frozen
         and traits.is_slotted
         and traits.added_init
+        and not traits.is_exception
+        and traits.hashability is not attrs.ClassProps.Hashability.HASHABLE_CACHED
         and not any(hasattr(cls, hook) for hook in hooks)
         and all(map(_is_only_set, attrs.fields(cls)))
     )

@@ -59,7 +59,8 @@ def event_rows(append: Append) -> list[EventRow]:
     """
     workflow_id = append.workflow_id
     rows: list[EventRow] = []
-    instant, micros = None, 0
+    instant: object = rows  # none yet; an event without an instant is not to pass for the next one
+    micros = 0
     for seq, event in enumerate(append.events, append.expected_seq + 1):
         if event.seq != seq or event.workflow_id != workflow_id:
             raise StoreError(

@@ -83,6 +83,7 @@ def encode_event(event: e.HistoryEvent) -> str:
     Raises:
         TypeError: an activity's option or a search attribute is of a type that it cannot have, or
             an instant has no zone.
+        KeyError: its class is none of those that are stored, such as a subclass of one.
         ValueError: a number in it is none, or UTC has no date for an instant.
     """
     try:
@@ -158,14 +159,23 @@ def _make_reader(kind: str) -> ReadEvent:
     return compile_reader(_KINDS[kind], _CONVERTER, parse)
 
 
+def _known(cls: type[e.HistoryEvent]) -> type[e.HistoryEvent]:
+    """The class itself. Raises KeyError: it has no kind, so what is written is read by nobody."""
+    return _KINDS[_KIND_OF[cls]]
+
+
 def _make_writer(cls: type[e.HistoryEvent]) -> WriteEvent:
-    return compile_writer(cls, _CONVERTER, {"options": _OPTIONS.text_of})
+    return compile_writer(_known(cls), _CONVERTER, {"options": _OPTIONS.text_of})
 
 
 def _make_plain_writer(cls: type[e.HistoryEvent]) -> Callable[[Any], dict[str, Any]]:
     omitted: dict[str, Any] = {name: override(omit=True) for name in ENVELOPE}
     return make_dict_unstructure_fn(
-        cls, _CONVERTER, _cattrs_omit_if_default=True, _cattrs_use_linecache=False, **omitted
+        _known(cls),
+        _CONVERTER,
+        _cattrs_omit_if_default=True,
+        _cattrs_use_linecache=False,
+        **omitted,
     )
 
 

@@ -181,7 +181,7 @@ class Texts:
             text = make_function("write(value)", lines, {})
         elif bare in _TEXTS:
             text = _TEXTS[bare]
-        elif typing.get_origin(bare) is list:
+        elif typing.get_origin(bare) is list and typing.get_args(bare):
             text = self._of_list(typing.get_args(bare)[0], within)
         elif isinstance(self._converter.get_unstructure_hook(annotation), WriteObject):
             text = self._of_class(annotation, within)

@@ -54,6 +54,9 @@ class FastConversion:
 
     def __init__(self) -> None:
         self._converter = strict_converter(compiled=True)
+        self._begin()
+
+    def _begin(self) -> None:
         self._texts_of_types = Texts(self._converter)
         self.texts = MadeOnce(self._texts_of_types.of_value)
         self.readers = MadeOnce(partial(value_reader, self._converter))
@@ -64,6 +67,8 @@ class FastConversion:
     ) -> None:
         """See `aion_core.conversion.add_type`."""
         add_type(self._converter, cls, to_plain, from_plain)
+        # What is made already, of this class or of one that holds it, does not know of it.
+        self._begin()
 
     def _functions_of(self, types: NamedTypes) -> NamedFunctions:
         parts = tuple(
