@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -54,6 +55,50 @@ async def careless() -> list[str]:
 async def test_a_scope_that_is_left_open_harms_only_who_has_left_it(bench: Bench) -> None:
     async with bench.engine(careless) as engine:
         assert await (await engine.start(careless)).result() == ["RuntimeError", "done"]
+
+
+async def numbers() -> AsyncGenerator[int, None]:
+    """What trio warns of: it yields inside a nursery."""
+    async with trio.open_nursery():
+        yield 1
+        yield 2
+
+
+abandoned: contextvars.ContextVar[list[object]] = contextvars.ContextVar("abandoned")
+
+
+@aion.activity(retry=once)
+async def leave_nursery_open() -> int:
+    found = numbers()
+    abandoned.get().append(found)
+    return await anext(found)
+
+
+@aion.activity(retry=once)
+async def wait_in_a_nursery() -> str:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0.01)
+        abandoned.get().clear()  # now it is closed, by another task
+    return "done"
+
+
+@aion.workflow
+async def heedless() -> list[str]:
+    seen = []
+    try:
+        await leave_nursery_open()
+    except aion.ActivityError as error:
+        seen.append(error.failure.type)
+    seen.append(await wait_in_a_nursery())
+    return seen
+
+
+@pytest.mark.usefixtures("scopes")
+@pytest.mark.filterwarnings("ignore:.*async generator.*:ResourceWarning")
+async def test_a_nursery_that_is_left_open_harms_only_who_has_left_it(bench: Bench) -> None:
+    abandoned.set([])
+    async with bench.engine(heedless) as engine:
+        assert await (await engine.start(heedless)).result() == ["RuntimeError", "done"]
 
 
 @aion.activity

@@ -773,6 +773,26 @@ async def test_observers_are_told_of_events_and_attempts(bench: Bench) -> None:
     assert watching.attempts == [("greet", "completed")]
 
 
+async def test_an_attempt_is_not_charged_for_those_that_were_made_before_it(bench: Bench) -> None:
+    @aion.activity
+    async def work() -> None:
+        bench.clock.jump(1)  # it computes, and nobody else has a turn
+
+    @aion.workflow
+    async def working() -> None:
+        await aion.gather(*(work() for _ in range(3)))
+
+    class Timing(Watching):
+        def attempted(self, attempt: ActivityAttempted) -> None:
+            took.append(attempt.seconds)
+
+    took: list[float] = []
+    plugins = with_plugin(Plugin(observers=[Timing()]))
+    async with bench.engine(working, plugins=plugins) as engine:
+        await (await engine.start(working)).result()
+    assert took == [1, 1, 1]
+
+
 async def test_observers_are_told_what_is_durable_only(bench: Bench) -> None:
     watching = Watching()
     plugins = with_plugin(Plugin(observers=[watching]))

@@ -83,7 +83,7 @@ class AttemptManager:
         *,
         after_crash: bool,
     ) -> None:
-        self._crew = Crew(nursery, executor, heartbeats, self._ended)
+        self._crew = Crew(nursery, executor, heartbeats, clock if observers else None, self._ended)
         self._clock = clock
         self._alarms = alarms
         self._post = post
@@ -359,8 +359,7 @@ class AttemptManager:
         if planned is not None:
             planned.cancel()  # an operator did not want to wait for its time
         self._count += 1
-        began_at = self._clock.monotonic() if self._observers else 0.0
-        self._crew.begin(Duty(entry, attempt, is_informed, began_at))
+        self._crew.begin(Duty(entry, attempt, is_informed))
 
     def _ended(self, duty: Duty, outcome: AttemptOutcome | None) -> None:
         attempt = duty.attempt

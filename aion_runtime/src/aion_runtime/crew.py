@@ -21,6 +21,7 @@ import trio
 from aion_core.authoring.activities import entered_activity
 from aion_core.contracts import LiveExecutor
 from aion_runtime.attempt import Attempt
+from aion_runtime.clock import Clock
 from aion_runtime.entries import Entry
 from aion_runtime.executing import AttemptOutcome, call, outcome_by_cancelling, outcome_by_error
 from aion_runtime.heartbeats import Heartbeats
@@ -42,13 +43,13 @@ class Duty:
 
     Attributes:
         is_informed: it has what the attempts before it have said.
-        began_at: by the steady clock; 0 when nobody wants to know.
+        began_at: when its turn came, by the steady clock; 0 when nobody wants to know.
     """
 
     entry: Entry
     attempt: Attempt
     is_informed: bool
-    began_at: float
+    began_at: float = 0.0
 
 
 class Crew:
@@ -57,6 +58,7 @@ class Crew:
     Args:
         nursery: where the tasks are.
         executor: what really makes an attempt.
+        clock: by which its time is taken; None when nobody wants to know.
         ended: told once how each has ended; None when the stopping engine has left it.
     """
 
@@ -65,11 +67,13 @@ class Crew:
         nursery: trio.Nursery,
         executor: LiveExecutor,
         heartbeats: Heartbeats,
+        clock: Clock | None,
         ended: Callable[[Duty, AttemptOutcome | None], None],
     ) -> None:
         self._nursery = nursery
         self._executor = executor
         self._heartbeats = heartbeats
+        self._clock = clock
         self._ended = ended
         # Whoever begins an attempt may stand in the middle of another one.
         self._context = contextvars.copy_context()
@@ -99,6 +103,10 @@ class Crew:
             await self._make_some()
             if self._duties:
                 self._call()
+            if trio.lowlevel.current_task().child_nurseries:
+                # An attempt has left one open. Whoever closes it takes the newest of this task for
+                # it, so there must not be another; and if this ended, trio would end all with it.
+                await trio.sleep_forever()
             if len(self._idle) >= MAX_IDLE:
                 return
             await self._rest()
@@ -148,6 +156,8 @@ class Crew:
     async def _make(self, duty: Duty, scope: trio.CancelScope) -> AttemptOutcome:
         attempt = duty.attempt
         attempt.enter(scope)
+        if self._clock is not None:
+            duty.began_at = self._clock.monotonic()
         # For who watches this task; what is set below is seen by the attempt alone.
         entered_activity(attempt)
         made = call(self._executor, self._heartbeats, attempt, is_informed=duty.is_informed)
