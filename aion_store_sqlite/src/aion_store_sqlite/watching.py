@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["watching"]
 
-INTERVAL_S = 0.03
+INTERVAL_S = 0.04
 
 LOOKS_AFTER_CHANGE = 2
 """A file's time goes on in ticks of some milliseconds: of a log that is written anew, a second
